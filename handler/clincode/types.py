@@ -14,6 +14,7 @@ import numpy.typing as npt
 from clincode.labels import EntityType
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 
 class NoteType(StrEnum):
@@ -107,6 +108,10 @@ class Assertion:
     temporality: Temporality = Temporality.CURRENT
     experiencer: Experiencer = Experiencer.PATIENT
     trigger: str | None = None
+
+    @property
+    def is_negated(self) -> bool:
+        return self.certainty is Certainty.NEGATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,187 @@
+"""The one way through the house: the only module that knows the order of the stages.
+
+    note → sections → windows → logits → spans → assertions → codes → analysis
+
+``analyze(note)`` is ``analyze_batch([note])[0]``. A fault in one note becomes that note's ``AnalysisError`` and
+leaves the others alone.
+"""
+
+import time
+import traceback
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+from clincode.assertions import assert_context
+from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
+from clincode.decode import BioDecoder, token_entropy
+from clincode.errors import AnalysisError
+from clincode.icd import IcdLinker, Terminology, note_codes
+from clincode.labels import OUTSIDE, EntityType
+from clincode.model import BertForClinicalNER, NerEngine
+from clincode.sections import split_sentences
+from clincode.types import (
+    Analysis,
+    Assertion,
+    EncodedNote,
+    Entity,
+    FloatArray,
+    Note,
+    NoteStatistics,
+    Sentence,
+    Span,
+)
+from clincode.windows import Windower, merge_windows
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A note on its way: what the stages before the model made of it. ``stage_ms`` fills as the note goes on."""
+
+    note: Note
+    sentences: tuple[Sentence, ...]
+    encoded: EncodedNote
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """Everything that a model folder holds, ready to analyse notes. Not changed by use."""
+
+    def __init__(self, config: ModelConfig, windower: Windower, engine: NerEngine, linker: IcdLinker) -> None:
+        labels = config.heads[SERVING_HEAD]
+        self.version = config.version
+        self.precision = engine.precision
+        self._windower = windower
+        self._engine = engine
+        self._linker = linker
+        self._decoder = BioDecoder(labels)
+        self._outside = labels.index(OUTSIDE)
+
+    @classmethod
+    def from_bundle(cls, folder: Path, *, device: str | None = None, precision: str = "auto") -> "Pipeline":
+        """The pipeline of a bundle: configuration, tokenizer, weights and terminology in one folder.
+
+        Raises:
+            BundleError: a file is missing, damaged or does not fit; the message names it.
+        """
+        config = ModelConfig.load(folder)
+        engine = NerEngine(BertForClinicalNER.load(folder, config), device=device, precision=precision)
+        linker = IcdLinker(Terminology.load(folder / TERMINOLOGY_FILE))
+        return cls(config, Windower.load(folder, config), engine, linker)
+
+    def analyze(self, note: Note) -> Analysis:
+        """Analyse one note; raises ``AnalysisError`` where a stage fails on it."""
+        result = self.analyze_batch([note])[0]
+        if isinstance(result, AnalysisError):
+            raise result
+        return result
+
+    def analyze_batch(self, notes: Sequence[Note]) -> list[Analysis | AnalysisError]:
+        """Analyse notes together, in order: one result a note, its analysis or its own error."""
+        prepared = [_guarded("prepare", self._prepare, note) for note in notes]
+        good = [item for item in prepared if isinstance(item, _Prepared)]
+        logits = iter(self._logits(good))
+        results: list[Analysis | AnalysisError] = []
+        for item in prepared:
+            rows = next(logits) if isinstance(item, _Prepared) else item
+            if isinstance(item, AnalysisError):
+                results.append(item)
+            elif isinstance(rows, AnalysisError):
+                results.append(rows)
+            else:
+                results.append(_guarded("finish", self._finish, item, rows))
+        return results
+
+    def _prepare(self, note: Note) -> _Prepared:
+        stage_ms: dict[str, float] = {}
+        with _timed(stage_ms, "sections"):
+            sentences = split_sentences(note.text)
+        with _timed(stage_ms, "windows"):
+            encoded = self._windower.encode(note.text)
+        return _Prepared(note, sentences, encoded, stage_ms)
+
+    def _logits(self, notes: Sequence[_Prepared]) -> list[FloatArray | AnalysisError]:
+        """Logits a word for each note. All windows go through the network together; where that fails (no memory, a
+        note that breaks it) each note goes through alone, so that only the one at fault is lost."""
+        results = _guarded("model", self._infer, notes)
+        if isinstance(results, AnalysisError):
+            return [_guarded("model", self._infer_one, note) for note in notes]
+        return list(results)
+
+    def _infer_one(self, note: _Prepared) -> FloatArray:
+        return self._infer([note])[0]
+
+    def _infer(self, notes: Sequence[_Prepared]) -> list[FloatArray]:
+        clock: dict[str, float] = {}
+        with _timed(clock, "model"):
+            flat = iter(self._engine.logits([window for note in notes for window in note.encoded.windows]))
+            merged = [merge_windows(note.encoded, [next(flat) for _ in note.encoded.windows]) for note in notes]
+        for note in notes:
+            note.stage_ms["model"] = clock["model"]
+        return merged
+
+    def _finish(self, item: _Prepared, logits: FloatArray) -> Analysis:
+        note, stage_ms = item.note, item.stage_ms
+        with _timed(stage_ms, "decode"):
+            spans = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
+        with _timed(stage_ms, "assertions"):
+            asserted = tuple(_assert_all(note.text, item.sentences, spans))
+        with _timed(stage_ms, "codes"):
+            entities = tuple(self._entity(note, *found) for found in asserted)
+            codes = note_codes(entities)
+        return Analysis(note, entities, codes, statistics=self._statistics(spans, logits, stage_ms))
+
+    def _entity(self, note: Note, sentence: Sentence, span: Span, assertion: Assertion) -> Entity:
+        text = note.text[span.start : span.end]
+        codes = self._linker.link(text) if span.type is EntityType.DIAGNOSIS else ()
+        return Entity(text, span, assertion, sentence.section, codes)
+
+    def _statistics(
+        self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]
+    ) -> NoteStatistics:
+        if not len(logits):
+            return NoteStatistics(stage_ms)
+        confidence = sum(span.confidence for span in spans) / len(spans) if spans else None
+        outside = float((logits.argmax(axis=1) == self._outside).mean())
+        return NoteStatistics(stage_ms, confidence, float(token_entropy(logits).mean()), outside)
+
+
+def _breaks(encoded: EncodedNote, sentences: Sequence[Sentence]) -> frozenset[int]:
+    """Indices of the words that open a sentence: no entity continues into them."""
+    starts = [start for start, _ in encoded.words]
+    return frozenset(bisect_right(starts, sentence.start - 1) for sentence in sentences)
+
+
+def _assert_all(
+    text: str, sentences: Sequence[Sentence], spans: Sequence[Span]
+) -> Iterator[tuple[Sentence, Span, Assertion]]:
+    """Each span with its sentence and its context; spans come in the order of the text."""
+    starts = [sentence.start for sentence in sentences]
+    for index, group in groupby(spans, key=lambda span: bisect_right(starts, span.start) - 1):
+        sentence, mentions = sentences[index], tuple(group)
+        for span, assertion in zip(mentions, assert_context(text, sentence, mentions), strict=True):
+            yield sentence, span, assertion
+
+
+def _guarded(stage: str, function: Callable[..., _T], *arguments: object) -> _T | AnalysisError:
+    """The function's value, or an ``AnalysisError`` that tells the exception's type and place but not its text."""
+    try:
+        return function(*arguments)
+    except Exception as error:  # whatever it is, it must not reach the note's neighbours
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return AnalysisError(stage, f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+
+
+@contextmanager
+def _timed(stage_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        stage_ms[stage] = (time.perf_counter() - start) * 1000

@@ -1,0 +1,100 @@
+"""Predictions of a model on sentences of an annotated corpus, and their scores."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+from tqdm import tqdm
+
+from clincode.config import SERVING_HEAD, ModelConfig
+from clincode.decode import BioDecoder
+from clincode.labels import OUTSIDE, TAG_TO_TYPE, TYPE_TO_TAG
+from clincode.model import NerEngine
+from clincode.types import EncodedNote
+from clincode.windows import Windower, merge_windows
+from training.corpora import Guideline, TaggedSentence
+from training.scoring import entity_set, match_schemes, strict_scores
+
+DOCUMENT_WORDS = 256
+"""Consecutive sentences are read together up to this many words, as they would be in a note."""
+
+
+class Tagger(Protocol):
+    """Anything that gives sentences their BIO tags."""
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTagger:
+    """The network with the same windows and the same decoding as in serving."""
+
+    config: ModelConfig
+    windower: Windower
+    engine: NerEngine
+    head: str = SERVING_HEAD
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """BIO tags in our tag names, a list a sentence; sentences that follow each other are read together."""
+        decoder = BioDecoder(self.config.heads[self.head])
+        documents = list(_documents(sentences))
+        tagged: list[list[str]] = []
+        for start in tqdm(range(0, len(documents), 32), desc=f"tagging ({self.head})", unit="batch", leave=False):
+            batch = documents[start : start + 32]
+            encoded = [self._encode(document) for document in batch]
+            flat = iter(self.engine.logits([w for e in encoded for w in e.windows], head=self.head))
+            for document, note in zip(batch, encoded, strict=True):
+                logits = merge_windows(note, [next(flat) for _ in note.windows])
+                tagged += _split_tags(decoder, document, note, logits)
+        return tagged
+
+    def _encode(self, document: Sequence[Sequence[str]]) -> EncodedNote:
+        words = [word for sentence in document for word in sentence]
+        return self.windower.encode_words(words, [(i, i + 1) for i in range(len(words))])
+
+
+def _documents(sentences: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    document: list[Sequence[str]] = []
+    words = 0
+    for sentence in sentences:
+        if document and words + len(sentence) > DOCUMENT_WORDS:
+            yield document
+            document, words = [], 0
+        document.append(sentence)
+        words += len(sentence)
+    if document:
+        yield document
+
+
+def _split_tags(
+    decoder: BioDecoder, document: Sequence[Sequence[str]], note: EncodedNote, logits: object
+) -> Iterator[list[str]]:
+    """Decode a document whose word offsets are word indices, and cut its tags into sentences again."""
+    starts = [0, *accumulate(len(sentence) for sentence in document)]
+    known = {start for start, _ in note.words}
+    # A word that the tokenizer dropped has no logits: the break moves to the next word that has.
+    position = {start: i for i, (start, _) in enumerate(note.words)}
+    breaks = frozenset(
+        position[min(word for word in known if word >= start)]
+        for start in starts[:-1]
+        if any(word >= start for word in known)
+    )
+    tags = [OUTSIDE] * starts[-1]
+    for span in decoder.decode(logits, note.words, breaks):  # type: ignore[arg-type]
+        tag = TYPE_TO_TAG[span.type]
+        tags[span.start : span.end] = [f"B-{tag}", *[f"I-{tag}"] * (span.end - span.start - 1)]
+    for start, end in zip(starts, starts[1:], strict=False):
+        yield tags[start:end]
+
+
+def evaluate_tagger(tagger: Tagger, sentences: Sequence[TaggedSentence], guideline: Guideline) -> dict[str, object]:
+    """Strict scores in the contract's shape, with nervaluate's schemes beside; predictions of types that the corpus
+    does not annotate are left out."""
+    predicted = tagger.tag([sentence.words for sentence in sentences])
+    tags = list(dict.fromkeys(guideline.tags.values()))
+    names = {tag: TAG_TO_TYPE[tag].value for tag in tags}
+    gold = entity_set((sentence.tags for sentence in sentences), tags=tags)
+    scores = strict_scores(gold, entity_set(predicted, tags=tags), names=names)
+    schemes = match_schemes([sentence.tags for sentence in sentences], predicted, tags)
+    return {**scores, "schemes": schemes}

@@ -1,0 +1,88 @@
+"""One YAML file a training run, checked as a whole before anything is loaded."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.corpora import GUIDELINES, READERS
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a run's configuration, a fault a line."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusConfig(_Strict):
+    """A corpus to learn from; ``share`` of its sentences is drawn anew each epoch."""
+
+    path: Path
+    guideline: str
+    format: str = "iob2"
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    serving_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of what it teaches the head that serves, relative to what it teaches the head of its guideline."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "CorpusConfig":
+        if self.guideline not in GUIDELINES:
+            raise ValueError(f"guideline '{self.guideline}' is none of {', '.join(GUIDELINES)}")
+        if self.format not in READERS:
+            raise ValueError(f"format '{self.format}' is none of {', '.join(READERS)}")
+        return self
+
+
+class DevelConfig(_Strict):
+    """A corpus that chooses the best epoch; scored with the head named."""
+
+    path: Path
+    guideline: str = "clincode"
+    format: str = "iob2"
+    head: str = "clincode"
+
+
+class RunConfig(_Strict):
+    """A run. Paths of corpora are relative to the data folder."""
+
+    version: Annotated[str, Field(pattern=r"^bert-clinical-ner-v\d+\.\d+\.\d+(-[a-z]+)?$")]
+    encoder: str
+    seed: int = 13
+    corpora: Annotated[list[CorpusConfig], Field(min_length=1)]
+    devel: DevelConfig
+    epochs: Annotated[int, Field(ge=1)] = 5
+    batch_tokens: Annotated[int, Field(ge=512)] = 2048
+    """Sub-tokens a micro-batch, padding included."""
+    accumulation: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
+    head_learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    weight_decay: Fraction = 0.01
+    warmup: Fraction = 0.1
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Fraction = 0.1
+    max_tokens: Annotated[int, Field(ge=32, le=512)] = 512
+    overlap: Annotated[int, Field(ge=0)] = 128
+    class_weights: Literal["none", "inverse_frequency"] = "none"
+    log_every: Annotated[int, Field(ge=1)] = 50
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Read and check a run's YAML.
+
+    Raises:
+        ConfigError: with every fault that was found, each with the place of its key.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        faults = [f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigError(f"{path}: {len(faults)} faults\n" + "\n".join(faults)) from None
