@@ -84,7 +84,7 @@ def read_document(annotation_file: Path) -> Document:
 
 def _text_bound(rest: str, length: int) -> Annotation | None:
     """``Type start end<TAB>text``; None where the span is discontinuous (``start end;start end``)."""
-    head = rest.split("\t")[0]
+    head = rest.split("\t", maxsplit=1)[0]
     kind, _, offsets = head.partition(" ")
     if ";" in offsets:
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 from tqdm import tqdm
@@ -84,7 +84,7 @@ def _split_tags(
     for span in decoder.decode(logits, note.words, breaks):  # type: ignore[arg-type]
         tag = TYPE_TO_TAG[span.type]
         tags[span.start : span.end] = [f"B-{tag}", *[f"I-{tag}"] * (span.end - span.start - 1)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         yield tags[start:end]
 
 

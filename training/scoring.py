@@ -37,9 +37,7 @@ def strict_scores(gold: set[Entity], predicted: set[Entity], *, names: dict[str,
     """``{"micro": {…}, "per_type": {name: {…}}, "n": gold entities}``; ``names`` maps tags to what they are called."""
     correct = gold & predicted
     counts = [Counter(entity[3] for entity in group) for group in (correct, predicted, gold)]
-    per_type = {
-        name: {**prf(*(count[tag] for count in counts)), "n": counts[2][tag]} for tag, name in names.items()
-    }
+    per_type = {name: {**prf(*(count[tag] for count in counts)), "n": counts[2][tag]} for tag, name in names.items()}
     return {"micro": prf(len(correct), len(predicted), len(gold)), "per_type": per_type, "n": len(gold)}
 
 
@@ -47,9 +45,7 @@ def match_schemes(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], tags: Collection[str]
 ) -> dict[str, Scores]:
     """nervaluate's strict, exact, partial and type scores over all tags."""
-    evaluator = Evaluator(
-        [list(s) for s in gold], [list(s) for s in predicted], tags=sorted(tags), loader="list"
-    )
+    evaluator = Evaluator([list(s) for s in gold], [list(s) for s in predicted], tags=sorted(tags), loader="list")
     overall = evaluator.evaluate()["overall"]
     return {
         scheme: {"precision": result.precision, "recall": result.recall, "f1": result.f1}

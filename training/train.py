@@ -11,7 +11,6 @@ import json
 import math
 import os
 import random
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,16 +20,16 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from safetensors.torch import save_file
 from torch import distributed, nn
 from tqdm import tqdm
 from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
-from clincode.config import SERVING_HEAD, WEIGHTS_FILE, ModelConfig
+from clincode.config import SERVING_HEAD, ModelConfig
 from clincode.model import BertForClinicalNER, NerEngine
 from clincode.windows import Windower
 from training.batches import Batch, Example, TrainingCorpus, collate, epoch_batches, epoch_examples
-from training.corpora import GUIDELINES, READERS, TaggedSentence
+from training.checkpoint import save_checkpoint
+from training.corpora import GUIDELINES, READERS
 from training.encoders import encoder_folder
 from training.evaluate_ner import ModelTagger, evaluate_tagger
 from training.run_config import RunConfig, load_run_config
@@ -57,9 +56,7 @@ class World:
             torch.cuda.set_device(local)
         if size > 1:
             distributed.init_process_group("nccl" if cuda else "gloo")
-        return cls(
-            int(os.environ.get("RANK", "0")), size, torch.device(f"cuda:{local}" if cuda else "cpu")
-        )
+        return cls(int(os.environ.get("RANK", "0")), size, torch.device(f"cuda:{local}" if cuda else "cpu"))
 
 
 class LossNetwork(nn.Module):
@@ -153,7 +150,7 @@ class Trainer:
 
     def train(self) -> None:
         self._resume()
-        for self.epoch in range(self.epoch, self.run.epochs):
+        while self.epoch < self.run.epochs:
             started = time.monotonic()
             loss = self._train_epoch()
             if self.world.rank == 0:
@@ -162,9 +159,8 @@ class Trainer:
                 if f1 > self.best_f1:
                     self.best_f1 = f1
                     save_checkpoint(self.network, self.model_config, self.tokenizer, self.out / "best")
-                self.step = 0
                 self._save_state(self.epoch + 1, 0)
-            self.step = 0
+            self.epoch, self.step = self.epoch + 1, 0
             if self.world.size > 1:
                 distributed.barrier()
 
@@ -219,9 +215,7 @@ class Trainer:
         yield from batches[self.world.rank :: self.world.size]
 
     def _evaluate(self) -> float:
-        windower = Windower(
-            self.tokenizer.backend_tokenizer, max_tokens=self.run.max_tokens, overlap=self.run.overlap
-        )
+        windower = Windower(self.tokenizer.backend_tokenizer, max_tokens=self.run.max_tokens, overlap=self.run.overlap)
         engine = NerEngine(self.network, device=str(self.world.device), precision="fp32")
         tagger = ModelTagger(self.model_config, windower, engine, self.run.devel.head)
         scores: Any = evaluate_tagger(tagger, self.devel, GUIDELINES[self.run.devel.guideline])
@@ -270,20 +264,6 @@ def _parameter_groups(network: BertForClinicalNER, run: RunConfig) -> list[dict[
         rate = run.head_learning_rate if name.startswith("heads.") and run.head_learning_rate else run.learning_rate
         groups.setdefault((decay, rate), []).append(parameter)
     return [{"params": p, "weight_decay": decay, "lr": rate} for (decay, rate), p in groups.items()]
-
-
-def save_checkpoint(network: BertForClinicalNER, config: ModelConfig, tokenizer: Any, folder: Path) -> None:
-    """Write a checkpoint folder: FP16 weights, encoder configuration, tokenizer and ``clincode.json``. All or nothing."""
-    staging = folder.with_name(folder.name + ".new")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    weights = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, staging / WEIGHTS_FILE)
-    network.encoder.config.save_pretrained(staging)
-    tokenizer.backend_tokenizer.save(str(staging / "tokenizer.json"))
-    config.save(staging)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(staging, folder)
 
 
 if __name__ == "__main__":

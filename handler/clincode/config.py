@@ -43,9 +43,7 @@ class ModelConfig:
         if SERVING_HEAD not in self.heads:
             faults.append(f"heads has no '{SERVING_HEAD}'")
         for name, labels in self.heads.items():
-            unknown = [
-                label for label in labels if label != OUTSIDE and split_label(label)[1] not in TAG_TO_TYPE
-            ]
+            unknown = [label for label in labels if label != OUTSIDE and split_label(label)[1] not in TAG_TO_TYPE]
             if unknown:
                 faults.append(f"head '{name}' has labels of no known type: {', '.join(unknown)}")
             if OUTSIDE not in labels or len(set(labels)) != len(labels):

@@ -29,7 +29,7 @@ class TagSpan:
 
 
 def spans_of(labels: Sequence[str], breaks: frozenset[int] = frozenset()) -> tuple[TagSpan, ...]:
-    """Spans of a BIO sequence. An ``I-X`` that continues nothing opens a span of its own; unknown labels are outside."""
+    """Spans of a BIO sequence. An ``I-X`` that continues nothing opens a span; unknown labels are outside."""
     spans: list[TagSpan] = []
     for index, label in enumerate(labels):
         prefix, tag = split_label(label)

@@ -39,7 +39,7 @@ class BertForClinicalNER(nn.Module):
         dropout_rate: float = 0.1,
         model_name: str = "bert-base-uncased",
         *,
-        encoder: nn.Module | None = None,
+        encoder: Any = None,
         guideline_heads: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()

@@ -142,9 +142,7 @@ class Pipeline:
         codes = self._linker.link(text) if span.type is EntityType.DIAGNOSIS else ()
         return Entity(text, span, assertion, sentence.section, codes)
 
-    def _statistics(
-        self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]
-    ) -> NoteStatistics:
+    def _statistics(self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]) -> NoteStatistics:
         if not len(logits):
             return NoteStatistics(stage_ms)
         confidence = sum(span.confidence for span in spans) / len(spans) if spans else None

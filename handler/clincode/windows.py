@@ -60,7 +60,7 @@ class Windower:
         first: list[int] = []
         previous = None
         for position, word in enumerate(encoding.word_ids):
-            if word != previous:
+            if word is not None and word != previous:
                 kept.append(spans[word])
                 first.append(position)
                 previous = word

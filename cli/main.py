@@ -1,0 +1,111 @@
+"""The console script ``clincode``."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Clinical entities, their context and ICD-10-CM codes from a physician's note.", no_args_is_help=True
+)
+evaluate = typer.Typer(help="Score a model on annotated data.", no_args_is_help=True)
+app.add_typer(evaluate, name="evaluate")
+
+ModelOption = Annotated[Path | None, typer.Option("--model", help="model folder; default: the newest release")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="write the figures to this file")]
+DataOption = Annotated[Path, typer.Option("--data", help="file or folder of the corpus")]
+
+
+class CorpusFormat(StrEnum):
+    iob2 = "iob2"
+    brat = "brat"
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """One line for what a user can mend, instead of a traceback."""
+    from clincode.errors import BundleError, ResourceError
+
+    try:
+        yield
+    except (BundleError, ResourceError, ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def predict(
+    file: Annotated[str, typer.Argument(help="a text file, or - for standard input")] = "-",
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="one request a line, one answer a line")] = False,
+    model: ModelOption = None,
+) -> None:
+    """Analyse a note, or many, without a server."""
+    with _clear_errors():
+        from cli.models import bundle_of
+        from cli.predict import open_source, run
+        from clincode.pipeline import Pipeline
+
+        with open_source(file) as source:
+            good = run(Pipeline.from_bundle(bundle_of(model)), source, sys.stdout, jsonl=jsonl)
+    raise typer.Exit(0 if good else 1)
+
+
+@evaluate.command("ner")
+def evaluate_ner(
+    data: DataOption,
+    format: Annotated[CorpusFormat, typer.Option("--format", help="how the corpus is written")] = CorpusFormat.iob2,
+    guideline: Annotated[str | None, typer.Option(help="score the head trained to this corpus's guideline")] = None,
+    corpus: Annotated[str | None, typer.Option(help="whose tags the file has; by default they are recognised")] = None,
+    dictionary: Annotated[
+        list[Path] | None, typer.Option(help="training data: scores the longest-match dictionary built from it instead")
+    ] = None,
+    model: ModelOption = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Strict entity scores: type and both boundaries."""
+    with _clear_errors():
+        from cli.evaluate import ner_scores, print_ner
+
+        scores = ner_scores(data, format.value, guideline, corpus, dictionary, model)
+        print_ner(scores)
+        _write(json_out, scores)
+
+
+@evaluate.command("assertion")
+def evaluate_assertion(data: DataOption, json_out: JsonOption = None) -> None:
+    """Negation, temporality and experiencer of given concepts."""
+    with _clear_errors():
+        from training.evaluate_assertions import evaluate_assertions
+
+        from cli.evaluate import print_assertions
+
+        scores = evaluate_assertions(data)
+        print_assertions(scores)
+        _write(json_out, scores)
+
+
+@evaluate.command("icd")
+def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOption = None) -> None:
+    """ICD-10-CM codes of given mentions."""
+    with _clear_errors():
+        from training.evaluate_icd import evaluate_icd as figures_of
+
+        from cli.evaluate import print_figures
+        from cli.models import bundle_of
+        from clincode.config import TERMINOLOGY_FILE
+        from clincode.icd import IcdLinker, Terminology
+
+        linker = IcdLinker(Terminology.load(bundle_of(model) / TERMINOLOGY_FILE))
+        figures = figures_of(data, linker)
+        print_figures("ICD-10-CM linking", figures)
+        _write(json_out, figures)
+
+
+def _write(path: Path | None, figures: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
