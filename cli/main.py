@@ -24,6 +24,7 @@ DataOption = Annotated[Path, typer.Option("--data", help="file or folder of the 
 class CorpusFormat(StrEnum):
     iob2 = "iob2"
     brat = "brat"
+    jsonl = "jsonl"
 
 
 @contextmanager

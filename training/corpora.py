@@ -3,12 +3,15 @@
 Every reader names file and line where a corpus is broken; nothing is skipped in silence.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from clincode.labels import OUTSIDE, bio_labels, split_label
-from training.brat import read_brat_folder
+from clincode.labels import OUTSIDE, TAG_TO_TYPE, bio_labels, split_label
+from training.brat import Annotation, BratError, read_brat_folder, tagged_sentences
 
 
 class CorpusError(ValueError):
@@ -91,7 +94,46 @@ def read_brat(path: Path, guideline: Guideline) -> list[TaggedSentence]:
     """Sentences of a folder of MACCROBAT-style ``.txt`` and ``.ann`` pairs, converted to the five types."""
     if not guideline.is_complete:
         raise CorpusError(f"{path}: brat folders are read in the guideline 'clincode', not '{guideline.name}'")
-    return [TaggedSentence(words, tags) for words, tags in read_brat_folder(path)]
+    try:
+        return [TaggedSentence(words, tags) for words, tags in read_brat_folder(path)]
+    except BratError as error:
+        raise CorpusError(str(error)) from None
+
+
+def read_jsonl(path: Path, guideline: Guideline) -> list[TaggedSentence]:
+    """Sentences of notes that a hospital annotated itself: one JSON object a line (``docs/annotated-notes.md``).
+
+    ``{"id": "…", "text": "…", "entities": [{"start": 0, "end": 4, "type": "DIAGNOSIS"}]}``: offsets are half-open code
+    points of ``text``, types those of the API or of the guideline; entities must not overlap.
+    """
+    sentences: list[TaggedSentence] = []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            note = json.loads(line)
+            annotations = _annotations(note, guideline)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            fault = str(error) if isinstance(error, CorpusError) else "not an annotated note"
+            raise CorpusError(f"{path}:{number}: {fault}") from None
+        sentences += [TaggedSentence(words, tags) for words, tags in tagged_sentences(note["text"], annotations)]
+    return sentences
+
+
+def _annotations(note: Mapping[str, Any], guideline: Guideline) -> list[Annotation]:
+    names = {**{entity_type.value: tag for tag, entity_type in TAG_TO_TYPE.items()}, **guideline.tags}
+    found = []
+    for index, entity in enumerate(note["entities"]):
+        start, end = int(entity["start"]), int(entity["end"])
+        if entity["type"] not in names or names[entity["type"]] not in guideline.tags.values():
+            raise CorpusError(f"entities[{index}].type is none of '{guideline.name}'")
+        if not 0 <= start < end <= len(note["text"]):
+            raise CorpusError(f"entities[{index}] does not lie in the text")
+        found.append(Annotation(start, end, names[entity["type"]]))
+    found.sort(key=lambda annotation: annotation.start)
+    if any(before.end > after.start for before, after in pairwise(found)):
+        raise CorpusError("entities overlap")
+    return found
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -105,9 +147,5 @@ def _lines(path: Path) -> Iterator[str]:
 READERS: Mapping[str, Callable[[Path, Guideline], list[TaggedSentence]]] = {
     "iob2": read_iob2,
     "brat": read_brat,
+    "jsonl": read_jsonl,
 }
-
-
-def entity_words(sentences: Sequence[TaggedSentence]) -> int:
-    """Number of words that are not outside."""
-    return sum(tag != OUTSIDE for sentence in sentences for tag in sentence.tags)

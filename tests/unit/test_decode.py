@@ -100,7 +100,7 @@ def test_decoding_and_confidence_agree_with_enumeration(logits: np.ndarray, brea
 )
 def test_spans_of_any_labels_are_ordered_and_disjoint(labels: list[str], breaks: frozenset[int]) -> None:
     spans = spans_of(labels, breaks)
-    assert all(a.last < b.first for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.last < b.first for a, b in itertools.pairwise(spans))
     assert all(not any(b in range(s.first + 1, s.last + 1) for b in breaks) for s in spans)
 
 

@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from clincode.decode import spans_of
 from training.brat import Annotation, BratError, Document, convert, read_document, tagged_sentences
-from training.corpora import GUIDELINES, CorpusError, read_brat, read_iob2
+from training.corpora import GUIDELINES, CorpusError, read_brat, read_iob2, read_jsonl
 
 
 def test_iob2_is_read_in_the_guidelines_tags(tmp_path: Path) -> None:
@@ -112,6 +113,41 @@ def test_a_broken_annotation_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.ann").write_text(f"T9\tAge 0 4\tsome\n{line}\n", encoding="utf-8")
     with pytest.raises(BratError, match=r"a\.ann:2"):
         read_document(tmp_path / "a.ann")
+
+
+NOTE = {"id": "1", "text": "No fever.\nGiven aspirin 81mg 🤒", "entities": []}
+
+
+def test_a_hospitals_own_notes(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    entities = [
+        {"start": 16, "end": 28, "type": "MEDICATION"},
+        {"start": 3, "end": 8, "type": "DIAG"},
+    ]
+    path.write_text(json.dumps({**NOTE, "entities": entities}) + "\n\n", encoding="utf-8")
+    first, second = read_jsonl(path, GUIDELINES["clincode"])
+    assert first.tags == ("O", "B-DIAG", "O")
+    assert (second.words, second.tags) == (("Given", "aspirin", "81mg", "🤒"), ("O", "B-MED", "I-MED", "O"))
+
+
+@pytest.mark.parametrize(
+    ("note", "fault"),
+    [
+        ({**NOTE, "entities": [{"start": 3, "end": 80, "type": "DIAG"}]}, r"entities\[0\] does not lie"),
+        ({**NOTE, "entities": [{"start": 3, "end": 8, "type": "GENE"}]}, r"entities\[0\]\.type"),
+        (
+            {**NOTE, "entities": [{"start": 3, "end": 8, "type": "DIAG"}, {"start": 0, "end": 4, "type": "MED"}]},
+            "overlap",
+        ),
+        ({"text": "x"}, "not an annotated note"),
+        ([1], "not an annotated note"),
+    ],
+)
+def test_a_broken_note_is_named_by_line(tmp_path: Path, note: object, fault: str) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text(json.dumps(NOTE) + "\n" + json.dumps(note) + "\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=rf"notes\.jsonl:2: .*{fault}"):
+        read_jsonl(path, GUIDELINES["clincode"])
 
 
 @pytest.mark.corpus
