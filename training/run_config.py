@@ -67,8 +67,15 @@ class RunConfig(_Strict):
     dropout: Fraction = 0.1
     max_tokens: Annotated[int, Field(ge=32, le=512)] = 512
     overlap: Annotated[int, Field(ge=0)] = 128
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the forward pass; ``auto`` is FP16 with loss scaling on CUDA and FP32 elsewhere. Weights stay in FP32."""
+    gradient_checkpointing: bool = False
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better devel F1 after which training stops; None never stops early."""
     class_weights: Literal["none", "inverse_frequency"] = "none"
     log_every: Annotated[int, Field(ge=1)] = 50
+    checkpoint_every: Annotated[int, Field(ge=1)] = 500
+    """Steps between the states that an interrupted run can resume from; each end of an epoch is one too."""
 
 
 def load_run_config(path: Path) -> RunConfig:

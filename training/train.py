@@ -12,7 +12,8 @@ import math
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -129,10 +130,14 @@ class Trainer:
             loss_network = nn.parallel.DistributedDataParallel(loss_network)
         self.loss_network = loss_network
         self.optimizer = torch.optim.AdamW(_parameter_groups(self.network, run), lr=run.learning_rate)
+        if run.gradient_checkpointing:
+            self.network.encoder.gradient_checkpointing_enable()
+        self.precision = _precision(run.precision, world.device)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == torch.float16)
         self.steps_an_epoch = len(self._steps(0))
         total = self.steps_an_epoch * run.epochs
         self.scheduler = get_linear_schedule_with_warmup(self.optimizer, round(run.warmup * total), total)
-        self.epoch, self.step, self.best_f1 = 0, 0, -1.0
+        self.epoch, self.step, self.best_f1, self.best_epoch, self.loss_sum = 0, 0, -1.0, 0, 0.0
 
     def _class_weights(self, heads: dict[str, tuple[str, ...]]) -> dict[str, torch.Tensor]:
         """``N / (C n_c)`` for the labels of the serving head, counted where all five types are annotated."""
@@ -150,19 +155,29 @@ class Trainer:
 
     def train(self) -> None:
         self._resume()
-        while self.epoch < self.run.epochs:
+        while self.epoch < self.run.epochs and not self._is_stuck():
             started = time.monotonic()
             loss = self._train_epoch()
             if self.world.rank == 0:
                 f1 = self._evaluate()
                 self._log(epoch=self.epoch + 1, loss=loss, devel_f1=f1, seconds=time.monotonic() - started)
                 if f1 > self.best_f1:
-                    self.best_f1 = f1
+                    self.best_f1, self.best_epoch = f1, self.epoch + 1
                     save_checkpoint(self.network, self.model_config, self.tokenizer, self.out / "best")
-                self._save_state(self.epoch + 1, 0)
-            self.epoch, self.step = self.epoch + 1, 0
-            if self.world.size > 1:
-                distributed.barrier()
+            self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+            if self.world.rank == 0:
+                self._save_state(self.epoch, self.step)
+            self._share_best()
+
+    def _share_best(self) -> None:
+        """Rank 0 alone evaluates; the others must stop when it does."""
+        if self.world.size > 1:
+            best = torch.tensor([self.best_f1, float(self.best_epoch)], dtype=torch.float64, device=self.world.device)
+            distributed.broadcast(best, 0)
+            self.best_f1, self.best_epoch = float(best[0]), int(best[1])
+
+    def _is_stuck(self) -> bool:
+        return self.run.patience is not None and self.epoch - self.best_epoch >= self.run.patience
 
     def _steps(self, epoch: int) -> list[list[list[Example]]]:
         """The epoch's steps; each is a list of micro-batches, ``accumulation × world size`` of them."""
@@ -180,16 +195,22 @@ class Trainer:
         progress = tqdm(
             steps, desc=f"epoch {self.epoch + 1}/{self.run.epochs}", unit="step", disable=self.world.rank != 0
         )
-        total, recent = 0.0, 0.0
         for index, groups in enumerate(progress):
             if index < self.step:
                 continue
+            self._seed_step(index)
             recent = self._train_step(groups)
-            total += recent
+            self.loss_sum += recent
             progress.set_postfix(loss=f"{recent:.3f}")
             if (index + 1) % self.run.log_every == 0:
                 self._log(epoch=self.epoch + 1, step=index + 1, loss=recent, lr=self.scheduler.get_last_lr()[0])
-        return total / max(1, len(steps) - self.step)
+            if (index + 1) % self.run.checkpoint_every == 0 and self.world.rank == 0:
+                self._save_state(self.epoch, index + 1)
+        return self.loss_sum / max(1, len(steps))
+
+    def _seed_step(self, step: int) -> None:
+        """Dropout depends on seed, epoch, step and rank alone, so that a resumed run draws what it would have drawn."""
+        torch.manual_seed(hash((self.run.seed, self.epoch, step, self.world.rank)) % 2**63)
 
     def _train_step(self, groups: Sequence[Sequence[Example]]) -> float:
         """One update from all micro-batches of the step; returns the mean loss over their labelled tokens."""
@@ -197,22 +218,33 @@ class Trainer:
         batches = [collate(group, self.supervision, pad_id) for group in groups]
         weight = max(1.0, sum(batch.total_weight for batch in batches))
         loss = torch.zeros((), device=self.world.device)
-        for batch in self._mine(batches):
-            # DDP averages over processes; the sum over the whole step is wanted, so the average is scaled back.
-            part = self.loss_network(batch.to(self.world.device)) * (self.world.size / weight)
-            part.backward()
+        mine = batches[self.world.rank :: self.world.size]
+        for index, batch in enumerate(mine):
+            # Gradients travel between processes once a step, with the last micro-batch.
+            with self._synchronised(index == len(mine) - 1):
+                # DDP averages over processes; the sum over the whole step is wanted, so the average is scaled back.
+                with torch.autocast(self.world.device.type, self.precision, enabled=self.precision != torch.float32):
+                    part = self.loss_network(batch.to(self.world.device)) * (self.world.size / weight)
+                self.scaler.scale(part).backward()
             loss += part.detach()
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.run.max_grad_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.world.size > 1:
+            distributed.all_reduce(loss)
         value = float(loss) / self.world.size
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value} in epoch {self.epoch + 1}")
         return value
 
-    def _mine(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        yield from batches[self.world.rank :: self.world.size]
+    def _synchronised(self, last: bool) -> AbstractContextManager[None]:
+        if last or not isinstance(self.loss_network, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        context: AbstractContextManager[None] = self.loss_network.no_sync()
+        return context
 
     def _evaluate(self) -> float:
         windower = Windower(self.tokenizer.backend_tokenizer, max_tokens=self.run.max_tokens, overlap=self.run.overlap)
@@ -234,10 +266,12 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "rng": torch.get_rng_state(),
             "epoch": epoch,
             "step": step,
+            "loss_sum": self.loss_sum,
             "best_f1": self.best_f1,
+            "best_epoch": self.best_epoch,
+            "scaler": self.scaler.state_dict(),
         }
         torch.save(state, self.out / "last.pt.new")
         os.replace(self.out / "last.pt.new", self.out / "last.pt")
@@ -250,10 +284,16 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["rng"].cpu())
-        self.epoch, self.step, self.best_f1 = state["epoch"], state["step"], state["best_f1"]
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.best_f1, self.best_epoch, self.loss_sum = state["best_f1"], state["best_epoch"], state["loss_sum"]
+        self.scaler.load_state_dict(state["scaler"])
         if self.world.rank == 0:
             tqdm.write(f"resuming at epoch {self.epoch + 1}, step {self.step}")
+
+
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return names[wanted] if wanted != "auto" else names["fp16" if device.type == "cuda" else "fp32"]
 
 
 def _parameter_groups(network: BertForClinicalNER, run: RunConfig) -> list[dict[str, Any]]:
