@@ -29,6 +29,9 @@ from clincode.icd import build_terminology
 from clincode.labels import TAG_TO_TYPE, split_label
 from training.release import MANIFEST_FILE, merge_release
 
+_COUNT_FROM_PADDING = {"mpnet", "roberta", "xlm-roberta", "camembert"}
+"""Families whose positions start after the padding id, so that the first few embeddings stand for no position."""
+
 _CHECKPOINT_FILES = (MODEL_CONFIG_FILE, ENCODER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)
 
 
@@ -43,7 +46,7 @@ def build_bundle(model: Path, out: Path) -> Path:
     staging.mkdir(parents=True)
     try:
         with tqdm(total=2, desc="weights", unit="part") as progress:
-            _write_checkpoint(model, staging)
+            write_checkpoint(model, staging)
             progress.update()
             progress.set_description("ICD-10-CM index")
             build_terminology().save(staging / TERMINOLOGY_FILE)
@@ -55,7 +58,8 @@ def build_bundle(model: Path, out: Path) -> Path:
     return out
 
 
-def _write_checkpoint(model: Path, out: Path) -> None:
+def write_checkpoint(model: Path, out: Path) -> None:
+    """The checkpoint files of any model folder, in FP16, to the folder ``out``."""
     if (model / MANIFEST_FILE).exists():
         merge_release(model, out)
     elif (model / MODEL_CONFIG_FILE).exists():
@@ -96,8 +100,8 @@ def _convert_hugging_face(model: Path, out: Path) -> None:
         )
     network = BertForClinicalNER(len(labels), encoder=classifier.base_model)
     network.heads[SERVING_HEAD].load_state_dict(classifier.classifier.state_dict())
-    positions = int(getattr(classifier.config, "max_position_embeddings", 512))
-    max_tokens = min(512, positions)
+    offset = classifier.config.pad_token_id + 1 if classifier.config.model_type in _COUNT_FROM_PADDING else 0
+    max_tokens = min(512, int(getattr(classifier.config, "max_position_embeddings", 512)) - offset)
     config = ModelConfig(
         version=f"bert-clinical-ner-{model.resolve().name}",
         heads={SERVING_HEAD: labels},
