@@ -1,9 +1,10 @@
-"""Certainty, temporality and experiencer of each mention, by cues and their scopes, after ConText (Harkema et al. 2009).
+"""Certainty, temporality and experiencer of each mention, by cues and their scopes.
 
-Cues are data (``resources/context_cues.tsv``). A cue acts forward or backward from where it stands to the end of the
-sentence, to a terminating cue, or to a cue of its own kind that acts the same way, whichever comes first. A pseudo-cue ("no change") hides the
-cues inside it and has no effect of its own. Where several cues reach a mention, negation outweighs possibility, except
-that a cue of doubt between negation and mention ("cannot be excluded") keeps it possible.
+After ConText (Harkema et al. 2009). Cues are data (``resources/context_cues.tsv``). A cue acts forward or backward from
+where it stands to the end of the sentence or to a terminating cue; a backward cue also stops at another of its kind. A
+pseudo-cue ("no change") hides the cues inside it and has no effect of its own. Where several cues reach a mention,
+negation outweighs possibility, except that a cue of doubt that follows the mention more closely ("cannot be excluded")
+makes it possible.
 """
 
 import re
@@ -14,6 +15,7 @@ from functools import cache
 
 from clincode.config import load_tsv_resource
 from clincode.errors import ResourceError
+from clincode.labels import EntityType
 from clincode.types import Assertion, Certainty, Experiencer, Sentence, Span, Temporality
 
 CUES_FILE = "context_cues.tsv"
@@ -57,6 +59,9 @@ class CueMatch:
 _INERT = {Category.PSEUDO, Category.TERMINATE}
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
+_RESULTS = {f"{verb}{result}" for verb in ("", "is ", "was ", "are ", "were ") for result in ("negative", "neg")}
+"""Of a test they give the result ("the culture was negative"); it was done all the same."""
+
 SECTION_DEFAULTS: dict[str, dict[str, Temporality | Experiencer]] = {
     "FAMILY_HISTORY": {"experiencer": Experiencer.FAMILY},
     "PAST_MEDICAL_HISTORY": {"temporality": Temporality.HISTORICAL},
@@ -103,8 +108,8 @@ class ContextRules:
         return cls(parse_cue(row) for row in load_tsv_resource(CUES_FILE, ("cue", "category", "direction", "reach")))
 
     def matches(self, text: str, start: int, end: int) -> list[CueMatch]:
-        """Cues in ``text[start:end]`` in order. At each place the longest phrase counts, so that "no evidence of" is not
-        also "no", and a pseudo-cue hides what stands inside it."""
+        """Cues in ``text[start:end]`` in order. At each place the longest phrase counts: "no evidence of" is not also
+        "no", and a pseudo-cue hides what stands inside it."""
         tokens = list(_TOKEN.finditer(text, start, end))
         words = [token.group().lower().replace("’", "'") for token in tokens]
         found: list[CueMatch] = []
@@ -137,7 +142,7 @@ def default_rules() -> ContextRules:
 def assert_context(
     text: str, sentence: Sentence, mentions: Sequence[Span], rules: ContextRules | None = None
 ) -> tuple[Assertion, ...]:
-    """The assertion of each of the sentence's mentions, in their order. ``trigger`` is the cue as it stands in ``text``."""
+    """The assertion of each of the sentence's mentions, in their order; ``trigger`` is cut from ``text``."""
     cues = (rules or default_rules()).matches(text, sentence.start, sentence.end)
     return tuple(_assertion(text, sentence, mention, mentions, cues) for mention in mentions)
 
@@ -188,7 +193,7 @@ def _distance(match: CueMatch, mention: Span) -> int:
 
 def _reaches(text: str, match: CueMatch, mention: Span, mentions: Sequence[Span], cues: Sequence[CueMatch]) -> bool:
     cue = match.cue
-    if cue.category in _INERT:
+    if cue.category in _INERT or (mention.type is EntityType.TEST and cue.phrase in _RESULTS):
         return False
     if mention.start <= match.start and match.end <= mention.end:
         # Inside the mention: "no fever" found as one span. A cue further in ("history of" in a name) says nothing.

@@ -22,19 +22,10 @@ _HEADER = re.compile(
 )
 _BULLET = re.compile(r"[ \t]*(?:[-*•–—▪◦]|\d{1,2}[.)](?!\d)|[A-Za-z][.)])[ \t]")
 # A full stop, question or exclamation mark, closing quotes or brackets, then white space.
-_END = re.compile(r"(?P<mark>[.!?;])(?P<close>[\"'”’)\]]*)(?=\s)")
+_END = re.compile(r"(?P<mark>[.!?])(?P<close>[\"'”’)\]]*)(?=\s)")
 _LAST_WORD = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]+$|\d+$")
 
-_ABBREVIATIONS = frozenset(
-    "dr mr mrs ms prof st vs no nos approx dept fig ca cf al etc e.g i.e eg ie inc jr sr resp temp wt ht hx dx tx rx"
-    " pt pts yr yrs mo wk wks hr hrs min sec pos neg vol b.i.d t.i.d q.i.d q.d q.h.s q.h p.o p.r.n i.v i.m s.c a.m p.m"
-    " bid tid qid prn a.c p.c h.s s.p r.o w.o m.d d.o r.n ph.d".split()
-)
-# After these a capital letter does open a new sentence: "at 8 p.m. The patient …", "25 mg p.o. b.i.d. Lisinopril …".
-_MAY_END = frozenset(
-    "b.i.d t.i.d q.i.d q.d q.h.s p.o p.r.n i.v i.m s.c a.m p.m bid tid qid prn etc h.s a.c p.c yr yrs mo wk wks hr hrs min sec"
-    " neg pos".split()
-)
+_LETTERED = ("vitamin", "hepatitis", "type", "grade", "class", "group", "factor")
 _WRAP_WIDTH = 55
 """A shorter line is taken to end where its writer ended it."""
 
@@ -61,11 +52,22 @@ def header_sections() -> dict[str, str]:
     return sections
 
 
+@cache
+def abbreviations() -> dict[str, bool]:
+    """Abbreviation in lower case, without its last full stop → whether a capital letter after it opens a sentence."""
+    rows = load_tsv_resource("sentence_abbreviations.tsv", ("abbreviation", "may_end"))
+    bad = [row["abbreviation"] for row in rows if row["may_end"] not in ("yes", "no")]
+    if bad:
+        raise ResourceError(f"sentence_abbreviations.tsv: may_end of '{bad[0]}' is neither yes nor no")
+    return {row["abbreviation"].lower(): row["may_end"] == "yes" for row in rows}
+
+
 def split_sentences(text: str) -> tuple[Sentence, ...]:
     """Sentences in order: disjoint, without white space at their ends, covering every other character of ``text``."""
     sentences: list[Sentence] = []
     section: str | None = None
-    for start, end, header in _blocks(text):
+    for block_start, end, header in _blocks(text):
+        start = block_start
         if header is not None:
             section = header.section
             sentences += _trimmed(text, start, header.end, section)
@@ -102,8 +104,8 @@ def _header(line: re.Match[str]) -> Header | None:
     section = header_sections().get(name.lower())
     alone = match.end() == len(line.group().rstrip())
     if section is None:
-        # An unknown header must look like one in every way; it ends the section before it. Anything less ("COPD: stable",
-        # "Fever: none") is a sentence.
+        # An unknown header must look like one in every way; it ends the section before it. Anything less ("COPD:
+        # stable", "Fever: none") is a sentence.
         is_header = alone and match["colon"] == ":" and name.isupper() and len(name) > 4
     else:
         is_header = match["colon"] == ":" or (alone and name[0].isupper())
@@ -133,25 +135,19 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> bool:
     if match["mark"] != ".":
-        return match["mark"] != ";"
+        return True
     after = text[match.end() : min(match.end() + 40, end)].lstrip()
-    if not after:
-        return False
+    opens = bool(after) and not after[0].islower()
     last = _LAST_WORD.search(text, max(begin, match.start() - 30), match.start())
     word = last.group().lower() if last else ""
-    opens = not after[0].islower()
-    if word.isdigit():
-        # "1. Asthma" at the start of a sentence is a number of a list; "was 38. The" ends one.
-        return opens and text[begin : match.start()].strip() != word
-    if word in _ABBREVIATIONS:
-        return word in _MAY_END and after[0].isupper()
-    if len(word) == 1 and text[begin : match.start()].strip().lower() == word:
-        return False  # "a. first item"
+    before = text[begin : match.start() - len(word)].strip()
+    if word in abbreviations():
+        return abbreviations()[word] and opens and after[0].isupper()
+    if not before and (word.isdigit() or len(word) == 1):
+        return False  # the number of a list: "1. Asthma", "a. Gout"
     if len(word) == 1 and word.isalpha() and text[match.start() - 1].isupper():
-        # An initial ("J. Smith"), unless a word for it stands before: "vitamin D. He", "hepatitis C. No".
-        return opens and text[begin : match.start() - 1].rstrip().endswith(
-            ("vitamin", "hepatitis", "type", "Vitamin", "Hepatitis")
-        )
+        # An initial ("J. Smith"), unless it belongs to a word before it: "vitamin D. He", "hepatitis C. No".
+        return opens and before.lower().endswith(_LETTERED)
     return opens
 
 
