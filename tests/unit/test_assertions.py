@@ -31,7 +31,7 @@ CERTAINTY = [
     ("No cough, however he complains of fever.", "fever", "affirmed", None),
     ("Lungs had crackles without wheezing.", "wheezing", "negated", "without"),
     ("Lungs had crackles without wheezing.", "crackles", "affirmed", None),
-    ("Urinalysis was negative for hematuria.", "hematuria", "negated", "negative for"),
+    ("Urinalysis was negative for hematuria.", "hematuria", "negated", "was negative for"),
     ("He is free of pain.", "pain", "negated", "free of"),
     ("Absence of deep vein thrombosis.", "deep vein thrombosis", "negated", "Absence of"),
     ("She has never had a seizure.", "seizure", "negated", "never had"),
