@@ -7,6 +7,7 @@ carries) and ``manifest.json``, which says what it stands on, what it was traine
 the hash of the base, of the delta and of the result.
 """
 
+import hashlib
 import json
 import shutil
 from importlib.metadata import version as library_version
@@ -121,12 +122,17 @@ def _base_tensors(folder: Path) -> dict[str, Array]:
 
 
 def _data_hashes(config: Any, data: Path) -> dict[str, str]:
-    """SHA-256 of every file that training or the choice of the epoch read."""
-    hashes = {}
-    for path in [*(corpus.path for corpus in config.corpora), config.devel.path]:
-        files = sorted((data / path).iterdir()) if (data / path).is_dir() else [data / path]
-        hashes.update({str(file.relative_to(data)): sha256_of(file) for file in files})
-    return hashes
+    """SHA-256 of everything that training or the choice of the epoch read; a folder's is that of its files' list."""
+    paths = [*(corpus.path for corpus in config.corpora), config.devel.path]
+    return {
+        str(path): _folder_hash(data / path) if (data / path).is_dir() else sha256_of(data / path) for path in paths
+    }
+
+
+def _folder_hash(folder: Path) -> str:
+    """As ``sha256sum * | sha256sum`` gives it in that folder."""
+    lines = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(folder.iterdir()) if file.is_file()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

