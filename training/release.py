@@ -43,6 +43,7 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     rounded = {n: a.astype(np.float16).astype(np.float32) for n, a in base.items()}
     stored = encode_delta(rounded, tuned)
     save_file(stored, folder / DELTA_FILE)
+    (folder / DELTA_FILE).chmod(0o644)
     model = ModelConfig.load(checkpoint)
     manifest = {
         "version": config.version,

@@ -1,0 +1,157 @@
+"""How often a mention gets a right ICD-10-CM code, on records of gold mentions.
+
+    python -m training.evaluate_icd PATH.jsonl [--by-kind]
+
+A record is a JSON object a line with ``mention`` and ``icd10cm``, its gold codes; the mention is right at k when any of the
+first k candidates is any of the gold codes, and its category is right when they share the first three characters.
+
+``code@k`` and ``category@k`` are of what the linker gives a coder, which is billable codes only. Gold codes come from
+concepts, and many concepts stand at a category that no claim may carry: ``reachable`` is the share of mentions of which
+any gold code is billable, the most that ``code@k`` can be. ``named@k`` is of the codes that the mention's words name,
+billable or not, which is what a baseline that returns titles' codes is to be compared with.
+
+``--by-kind`` prints, over distinct mentions, the precision of each kind of match; ``clincode.icd.confidence`` holds the
+figures of the training part.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clincode.icd import IcdLinker, Terminology, build_terminology
+from clincode.types import CodeCandidate
+from training.corpora import CorpusError
+
+CUTOFFS = (1, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkingRecord:
+    """A mention as it stands in its text, and the codes that are right for it."""
+
+    mention: str
+    gold: frozenset[str]
+
+
+def evaluate_icd(path: Path, linker: IcdLinker) -> dict[str, float | int]:
+    """Shares of mentions in [0, 1], and ``n``, their number.
+
+    Raises:
+        CorpusError: a line is no such record; names the file and the line.
+    """
+    records = list(read_records(path))
+    if not records:
+        raise CorpusError(f"{path}: no records")
+    linked = [linker.link(record.mention, limit=max(CUTOFFS)) for record in records]
+    named = [linker.named(record.mention, limit=max(CUTOFFS)) for record in records]
+    figures: dict[str, float | int] = {}
+    for k in CUTOFFS:
+        figures[f"code@{k}"] = _share(records, linked, k, _is_gold)
+        figures[f"category@{k}"] = _share(records, linked, k, _shares_category)
+    figures["abstained"] = sum(not candidates for candidates in linked) / len(records)
+    for k in CUTOFFS:
+        figures[f"named@{k}"] = _share(records, named, k, _is_gold)
+    billable = linker.terminology.is_billable
+    figures["reachable"] = sum(any(map(billable, record.gold)) for record in records) / len(records)
+    figures["n"] = len(records)
+    return figures
+
+
+def read_records(path: Path) -> Iterator[LinkingRecord]:
+    """Records of a JSON lines file; blank lines are skipped. Raises ``CorpusError`` naming file and line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a readable text file ({type(error).__name__})") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _record(line, f"{path}:{number}")
+
+
+def _record(line: str, place: str) -> LinkingRecord:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(f"{place}: not a JSON object ({error})") from error
+    mention, codes = (data.get("mention"), data.get("icd10cm")) if isinstance(data, dict) else (None, None)
+    if not isinstance(mention, str) or not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+        raise CorpusError(f"{place}: needs 'mention', a text, and 'icd10cm', a list of codes")
+    if not codes:
+        raise CorpusError(f"{place}: 'icd10cm' names no code")
+    return LinkingRecord(mention, frozenset(codes))
+
+
+def _is_gold(code: str, gold: frozenset[str]) -> bool:
+    return code in gold
+
+
+def _shares_category(code: str, gold: frozenset[str]) -> bool:
+    return code[:3] in {other[:3] for other in gold}
+
+
+def _share(
+    records: Sequence[LinkingRecord],
+    ranked: Sequence[Sequence[CodeCandidate]],
+    k: int,
+    right: Callable[[str, frozenset[str]], bool],
+) -> float:
+    pairs = zip(records, ranked, strict=True)
+    hits = sum(any(right(candidate.code, record.gold) for candidate in candidates[:k]) for record, candidates in pairs)
+    return hits / len(records)
+
+
+@dataclass(slots=True)
+class KindFigures:
+    """Counts over distinct mentions that one kind of match linked. See ``agrees`` for what is right."""
+
+    n: int = 0
+    equal: int = 0
+    agreeing: int = 0
+    category: int = 0
+    later: int = 0
+
+
+def precision_by_kind(records: Iterable[LinkingRecord], linker: IcdLinker) -> dict[str, KindFigures]:
+    """Figures of each kind of match, split by whether names tied or the billable code had to be guessed."""
+    figures: dict[str, KindFigures] = defaultdict(KindFigures)
+    gold: dict[str, frozenset[str]] = {}
+    for record in records:
+        gold[record.mention.lower()] = gold.get(record.mention.lower(), frozenset()) | record.gold
+    for mention, codes in gold.items():
+        found = linker.find(mention)
+        if found:
+            first = found[0]
+            ranked = [candidate.code for candidate in linker.link(mention)]
+            row = figures[f"{first.kind}{', tied' * first.tied}{', guessed' * first.guessed}"]
+            right = [agrees(code, codes, linker.terminology) for code in ranked]
+            row.n += 1
+            row.equal += ranked[0] in codes
+            row.agreeing += right[0]
+            row.category += _shares_category(ranked[0], codes)
+            row.later += not right[0] and any(right)
+    return dict(figures)
+
+
+def agrees(code: str, gold: frozenset[str], terminology: Terminology) -> bool:
+    """Whether a billable code is gold, or stands below a gold code that is not billable."""
+    return code in gold or bool(gold & set(terminology.ancestors(code)))
+
+
+def main(path: Annotated[Path, typer.Argument()], by_kind: Annotated[bool, typer.Option()] = False) -> None:
+    linker = IcdLinker(build_terminology())
+    for name, value in evaluate_icd(path, linker).items():
+        print(f"{name:12} {value:.3f}" if isinstance(value, float) else f"{name:12} {value}")
+    if by_kind:
+        print("kind\tmentions\tequal\tagreeing\tcategory\tlater")
+        for kind, row in sorted(precision_by_kind(read_records(path), linker).items()):
+            shares = (row.equal, row.agreeing, row.category, row.later)
+            print(kind, row.n, *(f"{share / row.n:.3f}" for share in shares), sep="\t")
+
+
+if __name__ == "__main__":
+    typer.run(main)
