@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
 from clincode.config import SERVING_HEAD, ModelConfig
+from clincode.icd import IcdLinker, Terminology, build_terminology
 from clincode.labels import LABELS
 from clincode.model import BertForClinicalNER
 from training.encoders import encoder_folder
@@ -43,3 +44,13 @@ def tiny_network(tiny_config: ModelConfig) -> BertForClinicalNER:
         )
     )
     return BertForClinicalNER(encoder=encoder, guideline_heads={"bc5cdr": 5}).eval()
+
+
+@pytest.fixture(scope="session")
+def terminology() -> Terminology:
+    return build_terminology()
+
+
+@pytest.fixture(scope="session")
+def linker(terminology: Terminology) -> IcdLinker:
+    return IcdLinker(terminology)
