@@ -169,7 +169,8 @@ def _assertion(
         experiencer = Experiencer.FAMILY
     elif Category.OTHER in by_category:
         experiencer = Experiencer.OTHER
-    trigger = text[deciding.start : deciding.end] if deciding else None
+    # A cue may hold the punctuation that it is known by (": none"); the trigger does without.
+    trigger = text[deciding.start : deciding.end].strip(" :;,.=") if deciding else None
     return Assertion(certainty, temporality, experiencer, trigger)
 
 
