@@ -1,0 +1,142 @@
+"""The console script, on the released model: what it reads, prints, writes and how it ends."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.models import bundle_of
+
+runner = CliRunner()
+NOTE = "HPI: Denies chest pain.\r\nStarted aspirin 81mg for acute myocardial infarction. 🤒"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bundle() -> None:
+    bundle_of(None)
+
+
+def request(**changes: object) -> str:
+    note = {"note_id": str(uuid.uuid4()), "note_text": NOTE, "note_type": "progress_note", **changes}
+    return json.dumps(note)
+
+
+def entity(answer: dict[str, list[dict[str, object]]], text: str) -> dict[str, object]:
+    return next(e for e in answer["entities"] if e["text"] == text)
+
+
+def test_predict_answers_a_text_with_offsets_of_the_file_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "note.txt"
+    file.write_bytes(NOTE.encode())
+    result = runner.invoke(app, ["predict", str(file)])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    for found in answer["entities"]:
+        assert NOTE[found["start_char"] : found["end_char"]] == found["text"]
+    assert entity(answer, "acute myocardial infarction")["icd_codes"][0]["code"] == "I21.9"  # type: ignore[index]
+    assert entity(answer, "aspirin 81mg")["type"] == "MEDICATION"
+    pain = entity(answer, "chest pain")
+    assert (pain["is_negated"], pain["negation_trigger"], pain["section"]) == (
+        True,
+        "Denies",
+        "HISTORY_OF_PRESENT_ILLNESS",
+    )
+    assert [code["code"] for code in answer["codes"]] == ["I21.9"]
+    assert answer["codes"][0]["evidence"] == [answer["entities"].index(entity(answer, "acute myocardial infarction"))]
+
+
+def test_predict_reads_standard_input() -> None:
+    result = runner.invoke(app, ["predict", "-"], input="Denies fever.")
+    assert result.exit_code == 0, result.output
+    assert entity(json.loads(result.stdout), "fever")["is_negated"] is True
+
+
+def test_a_bad_line_has_its_error_in_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    lines = [request(), "{", request(note_text=""), request(note_text="Has gout.")]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    result = runner.invoke(app, ["predict", str(file), "--jsonl"])
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert ["error" in answer for answer in answers] == [False, True, True, False]
+    assert answers[1]["error"]["code"] == "invalid_json"
+    assert answers[2]["error"]["field"] == "note_text"
+    assert answers[3]["note_id"] == json.loads(lines[3])["note_id"]
+
+
+def test_predict_refuses_an_empty_text() -> None:
+    result = runner.invoke(app, ["predict", "-"], input="")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["field"] == "note_text"
+
+
+IOB2 = "He\tO\nhad\tO\nfever\tB-DIAG\n.\tO\n\nGiven\tO\naspirin\tB-MED\n.\tO\n\n"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.tsv"
+    path.write_text(IOB2, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("options", [[], ["--dictionary"]])
+def test_evaluate_ner_writes_the_contracts_figures(tmp_path: Path, corpus: Path, options: list[str]) -> None:
+    out = tmp_path / "figures.json"
+    extra = [*options, str(corpus)] if options else []
+    arguments = ["evaluate", "ner", "--format", "iob2", "--data", str(corpus), "--json", str(out), *extra]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["n"] == 2
+    assert figures["micro"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert set(figures["per_type"]) == {"DIAGNOSIS", "PROCEDURE", "MEDICATION", "ANATOMY", "TEST"}
+    assert "DIAGNOSIS" in result.stdout
+
+
+def test_the_guideline_is_recognised_and_other_types_left_out(tmp_path: Path) -> None:
+    corpus, out = tmp_path / "corpus.tsv", tmp_path / "figures.json"
+    corpus.write_text("fever\tB-Disease\nfrom\tO\naspirin\tO\n\n", encoding="utf-8")
+    result = runner.invoke(app, ["evaluate", "ner", "--data", str(corpus), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(out.read_text())["per_type"]) == {"DIAGNOSIS"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "ner", "--data", "absent.tsv"], "absent.tsv: no such file"),
+        (["evaluate", "ner", "--data", "{broken}"], "broken.tsv:2:"),
+        (["evaluate", "ner", "--data", "{corpus}", "--guideline", "genes"], "no guideline 'genes'"),
+        (["evaluate", "ner", "--data", "{corpus}", "--model", "absent"], "absent: no such folder"),
+        (["evaluate", "assertion", "--data", "{corpus}"], "corpus.tsv:1:"),
+        (["predict", "absent.txt"], "absent.txt"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(tmp_path: Path, corpus: Path, arguments: list[str], message: str) -> None:
+    broken = tmp_path / "broken.tsv"
+    broken.write_text("a\tO\nb\n", encoding="utf-8")
+    result = runner.invoke(app, [part.format(corpus=corpus, broken=broken) for part in arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.output
+
+
+def test_evaluate_assertion_writes_the_contracts_figures(tmp_path: Path) -> None:
+    data, out = tmp_path / "a.tsv", tmp_path / "figures.json"
+    data.write_text(
+        "concept\tsentence\tnegation\ttemporality\texperiencer\n"
+        "fever\tDenies FEVER.\tNegated\tRecent\tPatient\n"
+        "gout\tHistory of GOUT.\tAffirmed\tHistorical\tPatient\n"
+        "stroke\tMother had STROKE.\tAffirmed\tRecent\tOther\n",
+        encoding="utf-8",
+    )
+    result = runner.invoke(app, ["evaluate", "assertion", "--data", str(data), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert set(figures) == {"negated", "historical", "family"}
+    assert all(row == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0} for row in figures.values())
