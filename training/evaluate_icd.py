@@ -2,8 +2,8 @@
 
     python -m training.evaluate_icd PATH.jsonl [--by-kind]
 
-A record is a JSON object a line with ``mention`` and ``icd10cm``, its gold codes; the mention is right at k when any of the
-first k candidates is any of the gold codes, and its category is right when they share the first three characters.
+A record is a JSON object a line with ``mention`` and ``icd10cm``, its gold codes; the mention is right at k when any of
+the first k candidates is any of the gold codes, and its category is right when they share the first three characters.
 
 ``code@k`` and ``category@k`` are of what the linker gives a coder, which is billable codes only. Gold codes come from
 concepts, and many concepts stand at a category that no claim may carry: ``reachable`` is the share of mentions of which
@@ -147,10 +147,11 @@ def main(path: Annotated[Path, typer.Argument()], by_kind: Annotated[bool, typer
     for name, value in evaluate_icd(path, linker).items():
         print(f"{name:12} {value:.3f}" if isinstance(value, float) else f"{name:12} {value}")
     if by_kind:
-        print("kind\tmentions\tequal\tagreeing\tcategory\tlater")
+        print("kind\tmentions\tequal\tagreeing\tdrawn\tcategory\tlater")
         for kind, row in sorted(precision_by_kind(read_records(path), linker).items()):
-            shares = (row.equal, row.agreeing, row.category, row.later)
-            print(kind, row.n, *(f"{share / row.n:.3f}" for share in shares), sep="\t")
+            drawn = (row.agreeing + 2) / (row.n + 4)
+            shares = (row.equal / row.n, row.agreeing / row.n, drawn, row.category / row.n, row.later / row.n)
+            print(kind, row.n, *(f"{share:.3f}" for share in shares), sep="\t")
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def main(
         generator = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
         torch.manual_seed(run.seed * 1_000_033 + step)
         loss = masked_loss(model, *mask(ids, tokenizer, generator))
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         scheduler.step()

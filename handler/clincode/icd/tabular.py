@@ -60,7 +60,9 @@ def _packaged_files() -> tuple[Path, Path]:
     data = Path(spec.submodule_search_locations[0]) / "data"
     tabular, lists = sorted(data.glob("*tabular*.xml")), sorted(data.glob("code-list-*.txt"))
     if len(tabular) != 1 or len(lists) != 1:
-        raise ResourceError(f"{data}: expected one tabular list and one code list, found {len(tabular)} and {len(lists)}")
+        raise ResourceError(
+            f"{data}: expected one tabular list and one code list, found {len(tabular)} and {len(lists)}"
+        )
     return tabular[0], lists[0]
 
 
@@ -81,7 +83,7 @@ class _Reader:
     notes: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {name: {} for name in NOTE_FIELDS})
 
     def read(self, node: ElementTree.Element, parent: int, inherited: int | None) -> None:
-        """Take in a chapter, section or diag and what is below it; ``inherited`` is the 7th-character definition in force."""
+        """Take in a node and what is below it; ``inherited`` is the definition of 7th characters in force."""
         code = _code_of(node)
         position = len(self.codes)
         self.codes.append(code)
@@ -98,10 +100,8 @@ class _Reader:
                 self.extended[code] = (definition, characters)
 
     def finish(self, release: str) -> TabularList:
-        # A section without a category is a leftover of the XML, no part of the classification.
-        return TabularList(
-            release, self.codes, self.titles, self.parents, self.seventh, self.extended, {k: v for k, v in self.notes.items() if v}
-        )
+        notes = {name: by_code for name, by_code in self.notes.items() if by_code}
+        return TabularList(release, self.codes, self.titles, self.parents, self.seventh, self.extended, notes)
 
     def _read_notes(self, code: str, node: ElementTree.Element) -> None:
         for group in node:

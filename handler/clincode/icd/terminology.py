@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,10 +194,14 @@ class Terminology:
 
     @classmethod
     def load(cls, path: Path) -> "Terminology":
-        """Read what ``save`` wrote; raises ``BundleError`` naming the file where it is missing, damaged or of another format."""
+        """Read what ``save`` wrote.
+
+        Raises:
+            BundleError: the file is missing, damaged or of another format; the message names it.
+        """
         try:
             data = json.loads(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValueError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
             raise BundleError(f"{path}: not a readable ICD-10-CM list ({type(error).__name__})") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise BundleError(f"{path}: not an ICD-10-CM list of format {FORMAT}; build it again")

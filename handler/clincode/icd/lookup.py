@@ -1,0 +1,158 @@
+"""From a mention to ranked billable codes, by the names that the tabular list itself gives them.
+
+The nearest kind of match decides: a curated term, the words of a name in their order, in any order, with words of one
+meaning made one, and last a reduced mention. What fits nothing gets no code.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from clincode.icd.backoff import Reduction, reductions
+from clincode.icd.confidence import Found, MatchKind, later_confidence
+from clincode.icd.defaults import SPECIFIC, Defaults
+from clincode.icd.index import Match, Posting, TermIndex
+from clincode.icd.normalise import words
+from clincode.icd.synonyms import load_synonyms
+from clincode.icd.terminology import Terminology
+from clincode.icd.variants import Grammar
+from clincode.types import CodeCandidate
+
+_LONGEST_MENTION = 300
+"""Characters; longer than any name of the list."""
+_ONE_PATIENT_IN_MANY = "OPQVWXYZ"
+"""Chapters of special encounters (pregnancy, newborn, congenital, external, status): last where names tie."""
+
+_REDUCED_KIND = {
+    Reduction.ASIDE: MatchKind.UNMODIFIED,
+    Reduction.WEAK: MatchKind.UNMODIFIED,
+    Reduction.CLAUSE: MatchKind.REDUCED,
+    Reduction.QUALIFIER: MatchKind.REDUCED,
+    Reduction.HEAD: MatchKind.HEAD,
+}
+
+
+class IcdLinker:
+    """Links mentions to codes of one release. Not changed by use, except that it remembers what it worked out.
+
+    Raises:
+        ResourceError: a data file is malformed, or a curated code is not billable in this release.
+    """
+
+    def __init__(self, terminology: Terminology) -> None:
+        self.terminology = terminology
+        self._index = TermIndex(terminology, load_synonyms(terminology))
+        self._defaults = Defaults(terminology)
+
+    def link(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
+        """Billable codes of a mention, best first; none where nothing fits."""
+        found = self.find(mention)
+        if not found or limit < 1:
+            return ()
+        first = found[0].confidence
+        candidates = [self._candidate(found[0].billable, first)]
+        others = islice(dict.fromkeys(self._alternatives(found)), limit - 1)
+        for rank, code in enumerate(others, 1):
+            candidates.append(self._candidate(code, later_confidence(first, rank)))
+        return tuple(candidates)
+
+    def named(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
+        """Codes that the words name, billable or not, best first, and after each the billable code it leads to.
+
+        "Acute myocardial infarction" names I21; ``link`` goes on to I21.9. For measuring against gold codes of
+        concepts, and for showing a coder where in the list a mention stands; not for a claim.
+        """
+        confidence: dict[str, float] = {}
+        for found in self.find(mention):
+            confidence.setdefault(found.named, found.confidence)
+            confidence.setdefault(found.billable, found.confidence)
+        codes = islice(confidence.items(), max(limit, 0))
+        return tuple(self._candidate(code, value) for code, value in codes)
+
+    def find(self, mention: str) -> tuple[Found, ...]:
+        """What names lead to, best first; only what the nearest kinds of match give."""
+        if len(mention) > _LONGEST_MENTION:
+            return ()
+        canonical = words(mention)
+        whole = tuple(self._find(canonical, mention))
+        if whole or not canonical:
+            return whole
+        for reduced, reduction in reductions(mention):
+            found = tuple(found for found in self._find(reduced, None) if found.kind is not MatchKind.HALF)
+            if found:
+                return tuple(replace(each, kind=_REDUCED_KIND[reduction]) for each in found)
+        return ()
+
+    def _find(self, canonical: tuple[str, ...], surface: str | None) -> Iterator[Found]:
+        """Each billable code once, under the nearest kind of match that leads to it."""
+        seen: set[str] = set()
+        for found in self._every(canonical, surface):
+            if found.billable not in seen:
+                seen.add(found.billable)
+                yield found
+
+    def _every(self, canonical: tuple[str, ...], surface: str | None) -> Iterator[Found]:
+        synonym = self._index.synonym(canonical)
+        if synonym is not None:
+            yield Found(self._defaults.broadest(synonym), synonym, MatchKind.SYNONYM)
+        for match, postings in self._index.find(canonical):
+            if match is Match.RELATED:
+                yield from self._related_synonym(canonical)
+            for group in _by_grammar(postings):
+                yield from self._group(group, self._kind(match, group, surface))
+        yield from self._related_synonym(canonical)
+
+    def _related_synonym(self, canonical: tuple[str, ...]) -> Iterator[Found]:
+        synonym = self._index.related_synonym(canonical)
+        if synonym is not None:
+            yield Found(self._defaults.broadest(synonym), synonym, MatchKind.RELATED)
+
+    def _group(self, group: tuple[Posting, ...], kind: MatchKind) -> Iterator[Found]:
+        ranked = sorted(group, key=self._nearness)
+        tied = len({self._defaults[posting.code].code for posting in ranked}) > 1
+        for posting in ranked:
+            default = self._defaults[posting.code]
+            yield Found(posting.code, default.code, kind, tied, default.cost >= SPECIFIC)
+
+    def _kind(self, match: Match, group: tuple[Posting, ...], surface: str | None) -> MatchKind:
+        if group[0].grammar is Grammar.HALF:
+            return MatchKind.HALF
+        if match is not Match.ORDERED:
+            return MatchKind.REORDERED if match is Match.REORDERED else MatchKind.RELATED
+        if surface is not None and group[0].grammar is Grammar.VERBATIM:
+            same = " ".join(surface.split()).lower()
+            for posting in group:
+                names = (self.terminology.title(posting.code), *self.terminology.terms(posting.code))
+                if any(name.lower() == same for name in names):
+                    return MatchKind.EXACT
+        return MatchKind.NORMALISED
+
+    def _nearness(self, posting: Posting) -> tuple[object, ...]:
+        cost = self._defaults[posting.code].cost
+        return (
+            posting.is_other_term,
+            posting.code[0] in _ONE_PATIENT_IN_MANY,
+            cost >= SPECIFIC,
+            cost,
+            posting.position,
+        )
+
+    def _alternatives(self, found: Sequence[Found]) -> Iterator[str]:
+        """Other billable codes: what other names lead to, then the siblings that a category holds."""
+        first, *others = found
+        candidates = [other.billable for other in others]
+        above = self.terminology.parent(first.billable) if first.named == first.billable else first.named
+        if above is not None and above in self.terminology:
+            candidates += [self._defaults[child].code for child in self.terminology.children(above)]
+        return (code for code in candidates if code != first.billable)
+
+    def _candidate(self, code: str, confidence: float) -> CodeCandidate:
+        return CodeCandidate(code, self.terminology.title(code), confidence, self.terminology.is_billable(code))
+
+
+def _by_grammar(postings: tuple[Posting, ...]) -> Iterator[tuple[Posting, ...]]:
+    """Postings of one key cut where their grammar changes; they come sorted by it. Nearer than a half is near alike."""
+    for half in (False, True):
+        group = tuple(posting for posting in postings if (posting.grammar is Grammar.HALF) is half)
+        if group:
+            yield group
