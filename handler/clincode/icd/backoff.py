@@ -16,7 +16,8 @@ from clincode.icd.normalise import canonical_word, words
 _ASIDE = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]")
 _CLAUSE = re.compile(
     r"\s*(?:,|;|\b(?:due to|secondary to|because of|caused by|induced by|associated with|related to|attributed to"
-    r"|consistent with|resulting from|following|after|during|with|without|from|status post|s/p|2/2|in the setting of)\b).*$",
+    r"|consistent with|resulting from|following|after|during|with|without|from|status post|s/p|2/2"
+    r"|in the setting of)\b).*$",
     re.IGNORECASE | re.DOTALL,
 )
 # "heparin-induced", "drug related": the cause and its link, not the disease.

@@ -96,7 +96,7 @@ def _scope(harmless: str, previous: str, word: str) -> str:
 
 
 def _encounters(terminology: Terminology, codes: tuple[str, ...]) -> dict[str, float]:
-    """Cost of each 7th character; least for "unspecified" or "not applicable", else for the first, initial encounter."""
+    """Costs of each 7th character; least: "unspecified" and "not applicable", else the first (initial encounter)."""
     said = {code: terminology.title(code).rpartition(", ")[2].lower() for code in codes}
     plain = [code for code in codes if "unspecified" in said[code] or "not applicable" in said[code]]
     chosen = plain[0] if plain else codes[0]

@@ -129,7 +129,7 @@ def canonical_word(word: str) -> str:
     """One lower-case word in American spelling and in the singular."""
     spelling = _spelling()
     if word in spelling["word"]:
-        return spelling["word"][word]
+        return _singular(spelling["word"][word])
     for variant, canonical in spelling["start"].items():
         if word.startswith(variant):
             word = canonical + word[len(variant) :]
@@ -138,7 +138,7 @@ def canonical_word(word: str) -> str:
     for variant, canonical in spelling["end"].items():
         if word.endswith(variant):
             word = word[: -len(variant)] + canonical
-    return spelling["word"].get(word) or _singular(word)
+    return _singular(spelling["word"].get(word, word))
 
 
 def _singular(word: str) -> str:

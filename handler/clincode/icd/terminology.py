@@ -207,7 +207,7 @@ class Terminology:
             raise BundleError(f"{path}: not an ICD-10-CM list of format {FORMAT}; build it again")
         try:
             return cls(_tabular(data))
-        except (BundleError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (BundleError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"{path}: damaged ICD-10-CM list ({error})") from error
 
     def _note(self, field: str, code: str) -> Sequence[str]:
