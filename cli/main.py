@@ -81,9 +81,8 @@ def evaluate_ner(
 def evaluate_assertion(data: DataOption, json_out: JsonOption = None) -> None:
     """Negation, temporality and experiencer of given concepts."""
     with _clear_errors():
-        from training.evaluate_assertions import evaluate_assertions
-
         from cli.evaluate import print_assertions
+        from training.evaluate_assertions import evaluate_assertions
 
         scores = evaluate_assertions(data)
         print_assertions(scores)
@@ -94,12 +93,11 @@ def evaluate_assertion(data: DataOption, json_out: JsonOption = None) -> None:
 def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOption = None) -> None:
     """ICD-10-CM codes of given mentions."""
     with _clear_errors():
-        from training.evaluate_icd import evaluate_icd as figures_of
-
         from cli.evaluate import print_figures
         from cli.models import bundle_of
         from clincode.config import TERMINOLOGY_FILE
         from clincode.icd import IcdLinker, Terminology
+        from training.evaluate_icd import evaluate_icd as figures_of
 
         linker = IcdLinker(Terminology.load(bundle_of(model) / TERMINOLOGY_FILE))
         figures = figures_of(data, linker)

@@ -49,7 +49,7 @@ def reductions(mention: str) -> Iterator[tuple[tuple[str, ...], Reduction]]:
 
 
 def _reductions(mention: str) -> Iterator[tuple[tuple[str, ...], Reduction]]:
-    weak, qualifiers = _modifiers()
+    weak, qualifiers = modifiers()
     plain = _ASIDE.sub(" ", mention)
     if plain != mention:
         yield words(plain), Reduction.ASIDE
@@ -78,7 +78,8 @@ def _without(canonical: tuple[str, ...], dropped: frozenset[str]) -> tuple[str, 
 
 
 @cache
-def _modifiers() -> tuple[frozenset[str], frozenset[str]]:
+def modifiers() -> tuple[frozenset[str], frozenset[str]]:
+    """Canonical words that no code is chosen by, and those on which a code can turn."""
     levels: dict[str, set[str]] = {"1": set(), "2": set()}
     for row in load_tsv_resource("icd_modifiers.tsv", ("word", "level")):
         if row["level"] not in levels:

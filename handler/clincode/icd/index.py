@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from clincode.icd.backoff import modifiers
 from clincode.icd.normalise import bag, related_bag, words
 from clincode.icd.terminology import Terminology
 from clincode.icd.variants import Grammar, forms
@@ -56,6 +57,7 @@ class TermIndex:
 
     def __init__(self, terminology: Terminology, synonyms: Mapping[str, str]) -> None:
         self._codes = tuple(terminology.base_codes())
+        self._no_names = frozenset().union(*modifiers())
         self._postings = _MultiMap[int]()
         self._by_bag = _MultiMap[str]()
         # Only names whose related key is another than their order-free one.
@@ -63,6 +65,7 @@ class TermIndex:
         for position, code in enumerate(self._codes):
             if code[0] not in _EXTERNAL_CAUSES:
                 self._add_names(terminology, code, position)
+        self._curated = dict(synonyms)
         self._synonyms: dict[str, str] = {}
         self._synonym_bags: dict[str, str] = {}
         self._related_synonyms: dict[str, str] = {}
@@ -72,8 +75,14 @@ class TermIndex:
             self._synonym_bags.setdefault(bag(canonical), code)
             self._related_synonyms.setdefault(related_bag(canonical), code)
 
-    def synonym(self, canonical: tuple[str, ...]) -> str | None:
-        """The curated code of a term, if its words are one, in any order."""
+    def is_no_name(self, canonical: tuple[str, ...]) -> bool:
+        """Whether the words only qualify: "acute", "severe disease"."""
+        return self._no_names.issuperset(canonical)
+
+    def synonym(self, canonical: tuple[str, ...], surface: str | None) -> str | None:
+        """The curated code of a term as it is written ("falls" is not "fall"), else of its words in any order."""
+        if surface is not None and (code := self._curated.get(" ".join(surface.split()).lower())):
+            return code
         return self._synonyms.get(" ".join(canonical)) or self._synonym_bags.get(bag(canonical))
 
     def related_synonym(self, canonical: tuple[str, ...]) -> str | None:
@@ -101,7 +110,9 @@ class TermIndex:
             for form, grammar in forms(name):
                 canonical = words(form)
                 ordered = " ".join(canonical)
-                if ordered and ordered not in seen:
+                # What is left of a name when it is taken apart may be a mere "acute": no name.
+                bare = grammar is not Grammar.VERBATIM and self.is_no_name(canonical)
+                if ordered and not bare and ordered not in seen:
                     seen.add(ordered)
                     self._add(ordered, canonical, _packed(grammar, is_other_term, position))
 

@@ -74,8 +74,10 @@ class IcdLinker:
         if len(mention) > _LONGEST_MENTION:
             return ()
         canonical = words(mention)
+        if self._index.is_no_name(canonical):
+            return ()
         whole = tuple(self._find(canonical, mention))
-        if whole or not canonical:
+        if whole:
             return whole
         for reduced, reduction in reductions(mention):
             found = tuple(found for found in self._find(reduced, None) if found.kind is not MatchKind.HALF)
@@ -92,7 +94,7 @@ class IcdLinker:
                 yield found
 
     def _every(self, canonical: tuple[str, ...], surface: str | None) -> Iterator[Found]:
-        synonym = self._index.synonym(canonical)
+        synonym = self._index.synonym(canonical, surface)
         if synonym is not None:
             yield Found(self._defaults.broadest(synonym), synonym, MatchKind.SYNONYM)
         for match, postings in self._index.find(canonical):

@@ -93,11 +93,14 @@ def words(text: str) -> tuple[str, ...]:
     if "non " in lowered:
         lowered = _LOOSE_NON.sub("non", lowered)
     found: list[str] = []
-    for word in _WORD.findall(lowered):
+    separate = _WORD.findall(lowered)
+    for word in separate:
         if word in _ROMAN and found and found[-1] in _NUMBERED:
             found.append(_ROMAN[word])
         elif word not in _STOP_WORDS:
             found.append(canonical_word(word))
+    if len(separate) > 1 and separate[-1] == "a":
+        found.append("a")  # "hepatitis A", "vitamin A"
     return tuple(found)
 
 

@@ -35,6 +35,7 @@ _ABSENT = (
 )
 _WITHOUT = re.compile(rf"\s*,?\s*\b(?:uncomplicated|not intractable|without (?:mention of )?(?:{_ABSENT}))\b")
 _EXCEPT = re.compile(r",? (?:except|excluding) .*$|, site not specified$|, not specified as .*$")
+_GOES_ON = re.compile(r" (?!NOS\b|NEC\b|unspecified\b|not elsewhere)[A-Za-z]")
 _AND_PAIR = re.compile(r"\b([\w-]{4,}) (?:and|or|and/or) ([\w-]{4,})\b")
 _CLAUSE = re.compile(r"\b(?:of|in|with|due|to|by|from|and|or|without|for)\b|,")
 _MAX_OPTIONAL = 4
@@ -81,7 +82,7 @@ def _without_brackets(text: str) -> Iterator[str]:
         for count in range(len(optional) + 1) if len(optional) <= _MAX_OPTIONAL else (0, 1, len(optional)):
             for positions in combinations(range(len(optional)), count):
                 yield _joined(kept, [f" {word}" if i in positions else "" for i, word in enumerate(optional)])
-        if len(optional) == 1 and kept[1].strip(" ,") and not optional[0].startswith("of "):
+        if len(optional) == 1 and _GOES_ON.match(kept[1]):
             # "Essential (primary) hypertension": the modifier may stand for the word before it.
             yield _joined([kept[0].rpartition(" ")[0], kept[1]], [f" {optional[0]}"])
 
@@ -101,12 +102,15 @@ def _bracketed(text: str) -> Iterator[str]:
 
 
 def _halves(text: str) -> Iterator[str]:
-    """ "Phlebitis and thrombophlebitis" → each of the two. Only where both are whole words of one phrase."""
+    """ "Phlebitis and thrombophlebitis" → each of the two; "calculus of kidney and ureter" → with each of the two.
+
+    "Subacute and chronic melioidosis" does not name "subacute": halves of a whole title must be of one length.
+    """
     pair = _AND_PAIR.search(text)
     if pair is None or text.lower().startswith("other "):
         return
     whole = _CLAUSE.split(text)
-    if len(whole) == 2:
+    if len(whole) == 2 and len(whole[0].split()) == len(whole[1].split()):
         yield from (half for part in whole if (half := part.strip()))
         return
     for word in pair.groups():
