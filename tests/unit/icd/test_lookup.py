@@ -160,13 +160,13 @@ FIRST_CODE = [
 KIND = [
     ("acute myocardial infarction", MatchKind.EXACT),
     ("Guillain-Barré syndromes", MatchKind.SYNONYM),
-    ("Anaphylactoid purpuras", MatchKind.NORMALISED),
+    ("Abscesses of liver", MatchKind.NORMALISED),
     ("htn", MatchKind.SYNONYM),
     ("knee, osteochondritis dissecans", MatchKind.REORDERED),
-    ("hepatic abscess", MatchKind.RELATED),
+    ("hepatic carcinoma", MatchKind.RELATED),
     ("severe COPD", MatchKind.UNMODIFIED),
     ("pneumonia due to aspiration of marbles", MatchKind.REDUCED),
-    ("steroid responsive rheumatoid arthritis", MatchKind.REDUCED),
+    ("left rheumatoid arthritis", MatchKind.REDUCED),
     ("methotrexate treated rheumatoid arthritis", MatchKind.HEAD),
 ]
 NOTHING_FITS = [
@@ -183,6 +183,9 @@ NOTHING_FITS = [
     "42",
     "...",
     "hepatic",
+    "acute",
+    "severe disease",
+    "brain",
 ]
 
 
