@@ -39,6 +39,9 @@ from clincode.windows import Windower, merge_windows
 
 _T = TypeVar("_T")
 
+WEAKEST_CODE = 0.05
+"""Candidates below this confidence are not shown: coders need few suggestions, and right ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -139,7 +142,8 @@ class Pipeline:
 
     def _entity(self, note: Note, sentence: Sentence, span: Span, assertion: Assertion) -> Entity:
         text = note.text[span.start : span.end]
-        codes = self._linker.link(text) if span.type is EntityType.DIAGNOSIS else ()
+        linked = self._linker.link(text) if span.type is EntityType.DIAGNOSIS else ()
+        codes = tuple(candidate for candidate in linked if candidate.confidence >= WEAKEST_CODE)
         return Entity(text, span, assertion, sentence.section, codes)
 
     def _statistics(self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]) -> NoteStatistics:
