@@ -3,7 +3,8 @@
 Fine-tuning moves weights by little, so a coarse difference over an exact base loses next to nothing, where
 quantising the weights themselves to so few bits would. Matrices are cut into groups of 64 along their rows; a group
 is ``scale * q`` with ``q`` in -7 … 7, two to a byte. Of matrices in which few rows changed (embeddings) only those rows
-are stored. Vectors are stored in FP16. All in numpy: merging on a serving host needs no torch.
+are stored. Vectors are stored in FP16; a matrix that a low-rank adapter
+changed is stored as the adapter's two factors. All in numpy: merging on a serving host needs no torch.
 """
 
 from collections.abc import Mapping
@@ -65,10 +66,13 @@ def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.g
                 total = total.copy()
                 total[rows.astype(np.int64)] += difference
             used |= {f"{name}.packed", f"{name}.scales", f"{name}.rows"}
+        if f"{name}.lora_b" in stored:
+            total = total + stored[f"{name}.lora_b"].astype(np.float32) @ stored[f"{name}.lora_a"].astype(np.float32)
+            used |= {f"{name}.lora_a", f"{name}.lora_b"}
         merged[name] = total.astype(np.float16)
     for name, tensor in stored.items():
         if name not in used:
-            if name.endswith((".delta", ".packed", ".scales", ".rows")):
+            if name.endswith((".delta", ".packed", ".scales", ".rows", ".lora_a", ".lora_b")):
                 raise ValueError(f"'{name}' has no counterpart in the base")
             merged[name] = tensor
     return merged

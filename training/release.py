@@ -20,8 +20,9 @@ from safetensors.numpy import load_file, save_file
 
 from clincode.config import ENCODER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, ModelConfig
 from clincode.errors import BundleError
+from training.checkpoint import ADAPTER_FILE
 from training.encoders import EncoderError, encoder_folder, sha256_of
-from training.quantised_delta import Array, apply_delta, encode_delta
+from training.quantised_delta import Array, Tensors, apply_delta, encode_delta
 from training.run_config import load_run_config
 
 MANIFEST_FILE = "manifest.json"
@@ -41,7 +42,11 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     # Weights that did not change are compared in the checkpoint's FP16, or rounding would look like training.
     rounded = {n: a.astype(np.float16).astype(np.float32) for n, a in base.items()}
-    stored = encode_delta(rounded, tuned)
+    adapter = _adapter(checkpoint)
+    adapted = {name.rpartition(".lora_")[0] for name in adapter}
+    # What an adapter explains is stored as the adapter, everything else as a difference.
+    rest = {n: a for n, a in tuned.items() if n not in adapted}
+    stored = {**encode_delta(rounded, rest), **adapter}
     save_file(stored, folder / DELTA_FILE)
     (folder / DELTA_FILE).chmod(0o644)
     model = ModelConfig.load(checkpoint)
@@ -110,6 +115,11 @@ def read_manifest(release: Path) -> dict[str, Any]:
     if missing:
         raise BundleError(f"{release / MANIFEST_FILE}: lacks {', '.join(sorted(missing))}")
     return manifest
+
+
+def _adapter(checkpoint: Path) -> Tensors:
+    path = checkpoint / ADAPTER_FILE
+    return load_file(path) if path.exists() else {}
 
 
 def _base_tensors(folder: Path) -> dict[str, Array]:

@@ -38,6 +38,14 @@ class CorpusConfig(_Strict):
         return self
 
 
+class LoraConfig(_Strict):
+    """Train low-rank adapters instead of the encoder itself (``training/lora.py``)."""
+
+    rank: Annotated[int, Field(ge=1, le=256)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    dropout: Fraction = 0.05
+
+
 class DevelConfig(_Strict):
     """A corpus that chooses the best epoch; scored with the head named."""
 
@@ -55,6 +63,7 @@ class RunConfig(_Strict):
     seed: int = 13
     corpora: Annotated[list[CorpusConfig], Field(min_length=1)]
     devel: DevelConfig
+    lora: LoraConfig | None = None
     epochs: Annotated[int, Field(ge=1)] = 5
     batch_tokens: Annotated[int, Field(ge=512)] = 2048
     """Sub-tokens a micro-batch, padding included."""

@@ -33,6 +33,7 @@ from training.checkpoint import save_checkpoint
 from training.corpora import GUIDELINES, READERS
 from training.encoders import encoder_folder
 from training.evaluate_ner import ModelTagger, evaluate_tagger
+from training.lora import add_lora
 from training.run_config import RunConfig, load_run_config
 from training.supervision import Supervision, marginal_loss
 
@@ -124,7 +125,10 @@ class Trainer:
             run.dropout,
             folder,
             guideline_heads={n: len(labels) for n, labels in heads.items() if n != SERVING_HEAD},
-        ).to(world.device)
+        )
+        if run.lora is not None:
+            add_lora(self.network.encoder, rank=run.lora.rank, alpha=run.lora.alpha, dropout=run.lora.dropout)
+        self.network.to(world.device)
         loss_network: nn.Module = LossNetwork(self.network)
         if world.size > 1:
             loss_network = nn.parallel.DistributedDataParallel(loss_network)
@@ -300,6 +304,8 @@ def _parameter_groups(network: BertForClinicalNER, run: RunConfig) -> list[dict[
     """Weight decay for all but biases and LayerNorm; the new heads may learn faster than the encoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decay = 0.0 if name.endswith(NO_DECAY) or "embeddings" in name else run.weight_decay
         rate = run.head_learning_rate if name.startswith("heads.") and run.head_learning_rate else run.learning_rate
         groups.setdefault((decay, rate), []).append(parameter)
