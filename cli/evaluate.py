@@ -26,18 +26,18 @@ def ner_scores(
     ``guideline`` chooses the head (default: the one that serves), ``corpus`` says whose tags the file has.
     """
     named = corpus or guideline
-    read_as, sentences = _read(data, format, named)
+    read_as, sentences = read_corpus(data, format, named)
     if dictionary:
         from training.baseline import DictionaryTagger
 
-        training = [sentence for path in dictionary for sentence in _read(path, format, read_as.name)[1]]
+        training = [sentence for path in dictionary for sentence in read_corpus(path, format, read_as.name)[1]]
         tagger: Tagger = DictionaryTagger.train(training)
     else:
         tagger = _model_tagger(model, guideline or SERVING_HEAD)
     return evaluate_tagger(tagger, sentences, read_as)
 
 
-def _read(data: Path, format: str, name: str | None) -> tuple[Guideline, list[TaggedSentence]]:
+def read_corpus(data: Path, format: str, name: str | None) -> tuple[Guideline, list[TaggedSentence]]:
     """Read a corpus in the guideline named, or in the first whose tags it has."""
     if not data.exists():
         raise CorpusError(f"{data}: no such file or folder")
@@ -74,6 +74,17 @@ def print_ner(scores: Mapping[str, Any]) -> None:
     for scheme in ("partial", "ent_type"):
         if scheme in scores["schemes"]:
             table.add_row(f"micro, {scheme}", *_percentages(scores["schemes"][scheme]), "", style="dim")
+    Console().print(table)
+
+
+def print_exploration(name: str, figures: Mapping[str, Any]) -> None:
+    table = Table("", "", title=name, show_header=False)
+    table.add_row("examples", str(figures["split_sizes"]["train"]))
+    table.add_row("words an example", f"{figures['avg_tokens']:.1f}")
+    table.add_row("entities an example", f"{figures['avg_entities']:.2f}")
+    table.add_row("words in entities", f"{figures['entity_percentage']:.1f}%")
+    for label, count in figures["label_distribution"].items():
+        table.add_row(label, str(count), style="dim")
     Console().print(table)
 
 

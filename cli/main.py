@@ -56,6 +56,29 @@ def predict(
     raise typer.Exit(0 if good else 1)
 
 
+@app.command()
+def explore(
+    data: DataOption,
+    format: Annotated[CorpusFormat, typer.Option("--format", help="how the corpus is written")] = CorpusFormat.iob2,
+    corpus: Annotated[str | None, typer.Option(help="whose tags the file has; by default they are recognised")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="draw the four plots to this file (PNG, SVG or PDF)")
+    ] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Sizes, lengths, label shares and most frequent entities of an annotated corpus."""
+    with _clear_errors():
+        from cli.evaluate import print_exploration, read_corpus
+        from training.explore import explore_dataset, plot_entity_analysis
+
+        dataset = {"train": read_corpus(data, format.value, corpus)[1]}
+        figures = explore_dataset(dataset)
+        print_exploration(data.name, figures)
+        if plot is not None:
+            plot_entity_analysis(dataset, out=plot)
+        _write(json_out, figures)
+
+
 @evaluate.command("ner")
 def evaluate_ner(
     data: DataOption,

@@ -26,5 +26,5 @@ compile() {
 OPTIONS=("${LEFT_OUT[@]/#/--unsafe-package=}" --constraint requirements/torch.txt "$@")
 compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra training setup.cfg
 compile requirements/dev.lock "${OPTIONS[@]}" --constraint requirements/serve.lock \
-  --extra serving --extra training --extra dev setup.cfg
+  --extra serving --extra training --extra reports --extra dev setup.cfg
 compile requirements/java.txt requirements/java.in

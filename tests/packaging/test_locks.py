@@ -25,7 +25,7 @@ def wanted(root: Path, *extras: str) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [("serve.lock", ("serving", "training")), ("dev.lock", ("serving", "training", "dev"))],
+    [("serve.lock", ("serving", "training")), ("dev.lock", ("serving", "training", "reports", "dev"))],
 )
 def test_every_requirement_is_pinned_to_a_version_that_fits(root: Path, lock: str, extras: tuple[str, ...]) -> None:
     pinned = pins(root / "requirements" / lock)
@@ -43,7 +43,7 @@ def test_both_locks_agree(root: Path) -> None:
     assert serve.items() <= dev.items()
 
 
-@pytest.mark.parametrize("lock", ["serve.lock", "dev.lock", "java.txt"])
+@pytest.mark.parametrize("lock", ["serve.lock", "dev.lock", "java.txt", "base.txt"])
 def test_every_pin_has_a_hash_and_no_address_of_ours(root: Path, lock: str) -> None:
     text = (root / "requirements" / lock).read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
