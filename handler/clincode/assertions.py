@@ -8,7 +8,8 @@ makes it possible.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -61,6 +62,9 @@ _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
 _RESULTS = {f"{verb}{result}" for verb in ("", "is ", "was ", "are ", "were ") for result in ("negative", "neg")}
 """Of a test they give the result ("the culture was negative"); it was done all the same."""
+
+_FARTHEST = 64
+"""Cues that are looked at on each side of a mention; it keeps a note of nothing but cues from taking for ever."""
 
 SECTION_DEFAULTS: dict[str, dict[str, Temporality | Experiencer]] = {
     "FAMILY_HISTORY": {"experiencer": Experiencer.FAMILY},
@@ -144,16 +148,35 @@ def assert_context(
 ) -> tuple[Assertion, ...]:
     """The assertion of each of the sentence's mentions, in their order; ``trigger`` is cut from ``text``."""
     cues = (rules or default_rules()).matches(text, sentence.start, sentence.end)
-    return tuple(_assertion(text, sentence, mention, mentions, cues) for mention in mentions)
+    outside = _without_terminators_inside(cues, sorted((mention.start, mention.end) for mention in mentions))
+    starts = [match.start for match in outside]
+    return tuple(_assertion(text, sentence, mention, outside, starts) for mention in mentions)
+
+
+def _without_terminators_inside(cues: Sequence[CueMatch], mentions: Sequence[tuple[int, int]]) -> list[CueMatch]:
+    """A word that ends scopes does not where it is part of a mention ("pain secondary to fracture" found as one)."""
+    starts = [start for start, _ in mentions]
+
+    def is_inside(match: CueMatch) -> bool:
+        index = bisect_right(starts, match.start) - 1
+        return index >= 0 and match.end <= mentions[index][1]
+
+    return [match for match in cues if match.cue.category is not Category.TERMINATE or not is_inside(match)]
 
 
 def _assertion(
-    text: str, sentence: Sentence, mention: Span, mentions: Sequence[Span], cues: Sequence[CueMatch]
+    text: str, sentence: Sentence, mention: Span, cues: Sequence[CueMatch], starts: Sequence[int]
 ) -> Assertion:
+    """``starts`` are those of ``cues``, which come in their order."""
     defaults = SECTION_DEFAULTS.get(sentence.section or "", {})
-    reaching = [match for match in cues if _reaches(text, match, mention, mentions, cues)]
+    first, last = bisect_left(starts, mention.start), bisect_left(starts, mention.end)
+    before = reversed(cues[max(0, first - _FARTHEST) : first])
     by_category: dict[Category, CueMatch] = {}
-    for match in reaching:
+    for match in (
+        *_reaching(text, mention, before, Direction.FORWARD),
+        *(match for match in cues[first:last] if _opens(match, mention)),
+        *_reaching(text, mention, cues[last : last + _FARTHEST], Direction.BACKWARD),
+    ):
         # Of several cues of a kind the nearest is named.
         nearest = by_category.get(match.cue.category)
         if nearest is None or _distance(match, mention) < _distance(nearest, mention):
@@ -174,6 +197,42 @@ def _assertion(
     return Assertion(certainty, temporality, experiencer, trigger)
 
 
+def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction) -> Iterator[CueMatch]:
+    """Cues that reach the mention from one side; ``cues`` come from the mention outwards."""
+    met: set[Category] = set()
+    end: int | None = None
+    for match in cues:
+        cue = match.cue
+        # A phrase may end the scopes of others and open one of its own ("status post").
+        if end is not None and match.start != end:
+            return
+        if cue.category is Category.TERMINATE:
+            end = match.start
+            continue
+        if match.end > mention.start and way is Direction.FORWARD:
+            continue  # it runs into the mention
+        if cue.direction not in (way, Direction.BOTH) or _is_result(cue, mention):
+            continue
+        if way is Direction.BACKWARD and cue.category in met:
+            continue  # a backward cue is not carried over another of its kind
+        met.add(cue.category)
+        between = (match.end, mention.start) if way is Direction.FORWARD else (mention.end, match.start)
+        if cue.reach is None or len(_WORD.findall(text, *between)) <= cue.reach:
+            yield match
+
+
+def _opens(match: CueMatch, mention: Span) -> bool:
+    """Inside a mention only a negation that opens it counts: "no fever" found as one span."""
+    forward = match.cue.direction in (Direction.FORWARD, Direction.BOTH)
+    return (
+        match.cue.category is Category.NEGATED and forward and match.start == mention.start and match.end <= mention.end
+    )
+
+
+def _is_result(cue: Cue, mention: Span) -> bool:
+    return mention.type is EntityType.TEST and cue.phrase in _RESULTS
+
+
 def _certainty(cues: dict[Category, CueMatch], mention: Span) -> tuple[Certainty, CueMatch | None]:
     negated, possible = cues.get(Category.NEGATED), cues.get(Category.POSSIBLE)
     if negated and possible:
@@ -190,39 +249,3 @@ def _certainty(cues: dict[Category, CueMatch], mention: Span) -> tuple[Certainty
 
 def _distance(match: CueMatch, mention: Span) -> int:
     return max(mention.start - match.end, match.start - mention.end, 0)
-
-
-def _reaches(text: str, match: CueMatch, mention: Span, mentions: Sequence[Span], cues: Sequence[CueMatch]) -> bool:
-    cue = match.cue
-    if cue.category in _INERT or (mention.type is EntityType.TEST and cue.phrase in _RESULTS):
-        return False
-    if mention.start <= match.start and match.end <= mention.end:
-        # Inside the mention: "no fever" found as one span. A cue further in ("history of" in a name) says nothing.
-        return (
-            cue.category is Category.NEGATED
-            and cue.direction is not Direction.BACKWARD
-            and match.start == mention.start
-        )
-    if match.end <= mention.start and cue.direction in (Direction.FORWARD, Direction.BOTH):
-        start, end, ahead = match.end, mention.start, True
-    elif mention.end <= match.start and cue.direction in (Direction.BACKWARD, Direction.BOTH):
-        start, end, ahead = mention.end, match.start, False
-    else:
-        return False
-    if cue.reach is not None and len(_WORD.findall(text, start, end)) > cue.reach:
-        return False
-    return not any(_stops(other, match, start, end, ahead, mentions) for other in cues)
-
-
-def _stops(other: CueMatch, match: CueMatch, start: int, end: int, ahead: bool, mentions: Sequence[Span]) -> bool:
-    """Whether ``other`` stands between cue and mention and ends the cue's scope."""
-    if other is match or not (start <= other.start and other.end <= end):
-        return False
-    if any(mention.start <= other.start and other.end <= mention.end for mention in mentions):
-        return False
-    if other.cue.category is Category.TERMINATE:
-        return True
-    # "No fever, chest pain denied": a backward cue is not carried over another of its kind.
-    same_kind = other.cue.category is match.cue.category
-    same_way = other.cue.direction is match.cue.direction
-    return same_kind and same_way and not ahead

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import clincode.assertions
 from clincode.assertions import ContextRules, assert_context, default_rules, parse_cue
 from clincode.errors import ResourceError
 from clincode.labels import EntityType
@@ -204,6 +205,26 @@ def test_a_trigger_is_a_piece_of_its_sentence(text: str, data: st.DataObject) ->
             assert found[0].certainty.value == "affirmed"
         else:
             assert found[0].trigger in text[sentence.start : sentence.end]
+
+
+def test_a_note_of_nothing_but_cues_is_judged_in_steps_that_grow_with_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It took cubic time once: three thousand mentions among as many cues never came to an end."""
+    text = "no fever " * 600
+    spans = [Span(at, at + 5, EntityType.DIAGNOSIS, 1.0) for at in range(3, len(text), 9)]
+    looked_at = 0
+    distance = clincode.assertions._distance
+
+    def counted(*arguments: object) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return distance(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clincode.assertions, "_distance", counted)
+    found = assert_context(text, split_sentences(text)[0], spans)
+    assert all(assertion.trigger == "no" for assertion in found)
+    assert looked_at <= 300 * len(spans)
 
 
 def test_the_shipped_cues_load() -> None:
