@@ -31,6 +31,7 @@ from clincode.windows import Windower
 from training.batches import Batch, Example, TrainingCorpus, collate, epoch_batches, epoch_examples
 from training.checkpoint import save_checkpoint
 from training.corpora import GUIDELINES, READERS
+from training.dropout import use_fast_dropout
 from training.encoders import encoder_folder
 from training.evaluate_ner import ModelTagger, evaluate_tagger
 from training.lora import add_lora
@@ -128,6 +129,8 @@ class Trainer:
         )
         if run.lora is not None:
             add_lora(self.network.encoder, rank=run.lora.rank, alpha=run.lora.alpha, dropout=run.lora.dropout)
+        if world.device.type == "cpu":
+            use_fast_dropout(self.network)
         self.network.to(world.device)
         loss_network: nn.Module = LossNetwork(self.network)
         if world.size > 1:
