@@ -60,6 +60,7 @@ GUIDELINES = {
         Guideline("bc5cdr", {"Chemical": "MED", "Disease": "DIAG"}),
         Guideline("ncbi_disease", {"Disease": "DIAG"}),
         Guideline("anatem", {"Anatomy": "ANAT"}),
+        Guideline("unannotated", {}),
     )
 }
 
@@ -120,6 +121,30 @@ def read_jsonl(path: Path, guideline: Guideline) -> list[TaggedSentence]:
     return sentences
 
 
+def read_text(path: Path, guideline: Guideline) -> list[TaggedSentence]:
+    """Sentences of text that nobody annotated, for a teacher to label: see ``documents``. All tags are O."""
+    if guideline.tags:
+        raise CorpusError(f"{path}: text is read in the guideline 'unannotated', not '{guideline.name}'")
+    return [TaggedSentence(words, tags) for text in documents(path) for words, tags in tagged_sentences(text, [])]
+
+
+def documents(path: Path) -> Iterator[str]:
+    """The ``.txt`` files of a folder in the order of their names, or the ``text`` of every line of a JSON lines file.
+
+    Raises:
+        CorpusError: names the line that is no JSON object with a text.
+    """
+    if path.is_dir():
+        for file in sorted(path.glob("*.txt")):
+            yield "\n".join(_lines(file))
+        return
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            yield str(json.loads(line)["text"])
+        except (ValueError, KeyError, TypeError):
+            raise CorpusError(f"{path}:{number}: not a JSON object with 'text'") from None
+
+
 def _annotations(note: Mapping[str, Any], guideline: Guideline) -> list[Annotation]:
     names = {**{entity_type.value: tag for tag, entity_type in TAG_TO_TYPE.items()}, **guideline.tags}
     found = []
@@ -148,4 +173,5 @@ READERS: Mapping[str, Callable[[Path, Guideline], list[TaggedSentence]]] = {
     "iob2": read_iob2,
     "brat": read_brat,
     "jsonl": read_jsonl,
+    "text": read_text,
 }

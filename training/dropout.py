@@ -32,6 +32,7 @@ class FastDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
+        self.p = p  # read by attention that applies dropout itself
         self.dropped_levels = round(p * LEVELS)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -41,7 +42,8 @@ class FastDropout(nn.Module):
         seed = int(torch.randint(2**62, ()))
         words = np.random.SFC64(seed).random_raw(inputs.numel() // 8 + 1)
         levels = torch.from_numpy(words).view(torch.uint8)[: inputs.numel()].view(inputs.shape)
-        dropped: Tensor = _Drop.apply(inputs, levels >= self.dropped_levels, LEVELS / (LEVELS - self.dropped_levels))
+        scale = LEVELS / (LEVELS - self.dropped_levels)
+        dropped: Tensor = _Drop.apply(inputs, levels >= self.dropped_levels, scale)  # type: ignore[no-untyped-call]
         return dropped
 
 

@@ -11,7 +11,7 @@ from clincode.config import SERVING_HEAD, ModelConfig
 from clincode.decode import BioDecoder
 from clincode.labels import OUTSIDE, TAG_TO_TYPE, TYPE_TO_TAG
 from clincode.model import NerEngine
-from clincode.types import EncodedNote
+from clincode.types import EncodedNote, FloatArray
 from clincode.windows import Windower, merge_windows
 from training.corpora import Guideline, TaggedSentence
 from training.scoring import entity_set, match_schemes, strict_scores
@@ -38,16 +38,17 @@ class ModelTagger:
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """BIO tags in our tag names, a list a sentence; sentences that follow each other are read together."""
         decoder = BioDecoder(self.config.heads[self.head])
+        return [tags for document in self.read(sentences) for tags in _split_tags(decoder, *document)]
+
+    def read(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[Sequence[str]], EncodedNote, FloatArray]]:
+        """Documents of consecutive sentences, each with its word offsets (word indices) and logits, a row a word."""
         documents = list(_documents(sentences))
-        tagged: list[list[str]] = []
         for start in tqdm(range(0, len(documents), 32), desc=f"tagging ({self.head})", unit="batch", leave=False):
             batch = documents[start : start + 32]
             encoded = [self._encode(document) for document in batch]
             flat = iter(self.engine.logits([w for e in encoded for w in e.windows], head=self.head))
             for document, note in zip(batch, encoded, strict=True):
-                logits = merge_windows(note, [next(flat) for _ in note.windows])
-                tagged += _split_tags(decoder, document, note, logits)
-        return tagged
+                yield document, note, merge_windows(note, [next(flat) for _ in note.windows])
 
     def _encode(self, document: Sequence[Sequence[str]]) -> EncodedNote:
         words = [word for sentence in document for word in sentence]
@@ -68,7 +69,7 @@ def _documents(sentences: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str
 
 
 def _split_tags(
-    decoder: BioDecoder, document: Sequence[Sequence[str]], note: EncodedNote, logits: object
+    decoder: BioDecoder, document: Sequence[Sequence[str]], note: EncodedNote, logits: FloatArray
 ) -> Iterator[list[str]]:
     """Decode a document whose word offsets are word indices, and cut its tags into sentences again."""
     starts = [0, *accumulate(len(sentence) for sentence in document)]
@@ -81,7 +82,7 @@ def _split_tags(
         if any(word >= start for word in known)
     )
     tags = [OUTSIDE] * starts[-1]
-    for span in decoder.decode(logits, note.words, breaks):  # type: ignore[arg-type]
+    for span in decoder.decode(logits, note.words, breaks):
         tag = TYPE_TO_TAG[span.type]
         tags[span.start : span.end] = [f"B-{tag}", *[f"I-{tag}"] * (span.end - span.start - 1)]
     for start, end in pairwise(starts):

@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForMaskedLM, AutoTokenizer, get_linear_schedule_with_warmup
 
-from training.corpora import GUIDELINES, CorpusError, read_iob2
+from training.corpora import GUIDELINES, documents, read_iob2
 from training.encoders import encoder_folder
 from training.run_config import ConfigError
 
@@ -30,12 +30,12 @@ IGNORED = -100
 
 
 class TextSource(BaseModel):
-    """Text to read: ``.txt`` files of a folder, the ``text`` of JSON lines, or the words of an IOB2 corpus."""
+    """Text to read: documents (``training.corpora.documents``), or the words of an IOB2 corpus."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path
-    format: Literal["folder", "jsonl", "iob2"]
+    format: Literal["text", "iob2"]
     guideline: str = "clincode"
 
 
@@ -66,15 +66,8 @@ def load_pretrain_config(path: Path) -> PretrainConfig:
 def read_texts(source: TextSource, data: Path) -> Iterator[str]:
     """Documents of a source; a broken line is named by file and number."""
     path = data / source.path
-    if source.format == "folder":
-        for file in sorted(path.glob("*.txt")):
-            yield file.read_text(encoding="utf-8")
-    elif source.format == "jsonl":
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                yield str(json.loads(line)["text"])
-            except (ValueError, KeyError, TypeError):
-                raise CorpusError(f"{path}:{number}: not a JSON object with 'text'") from None
+    if source.format == "text":
+        yield from documents(path)
     else:
         for sentence in read_iob2(path, GUIDELINES[source.guideline]):
             yield " ".join(sentence.words)

@@ -81,6 +81,16 @@ class RunConfig(_Strict):
     gradient_checkpointing: bool = False
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better devel F1 after which training stops; None never stops early."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a running average of the weights, which is then what is scored and kept."""
+    r_drop: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the divergence between two passes with other dropout; doubles the cost of a step."""
+    structured: bool = False
+    """Score whole sequences under the BIO constraints instead of independent words."""
+    soft_labels: Path | None = None
+    """Folder of a teacher's probabilities that ``training.teach`` wrote, for every corpus of the run."""
+    soft_weight: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of a teacher's word relative to one of the corpus."""
     class_weights: Literal["none", "inverse_frequency"] = "none"
     log_every: Annotated[int, Field(ge=1)] = 50
     checkpoint_every: Annotated[int, Field(ge=1)] = 500

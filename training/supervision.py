@@ -7,7 +7,8 @@ set: the marginal likelihood of a partially labelled sequence (Tsuboi et al. 200
 exactly one label is allowed that is cross-entropy; where all are, it is zero and nothing is learnt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -73,6 +74,13 @@ def token_weights(allowed: Tensor, row_weights: Tensor, class_weights: Tensor | 
     if class_weights is not None:
         weights = weights * (allowed * class_weights).sum(-1) / allowed.sum(-1)
     return weights
+
+
+def inverse_frequency(tag_sequences: Iterable[Sequence[str]], labels: Sequence[str]) -> Tensor:
+    """Class weights ``N / (C n_c)`` of ``C`` labels, ``(C,)``, from how often each stands in the tag sequences."""
+    counts = Counter(labels)  # one of each, so that none is divided by zero
+    counts.update(tag for tags in tag_sequences for tag in tags)
+    return torch.tensor([counts.total() / (len(labels) * counts[label]) for label in labels])
 
 
 def marginal_loss(logits: Tensor, allowed: Tensor, weights: Tensor) -> Tensor:

@@ -14,69 +14,34 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
-from torch import distributed, nn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
 from clincode.config import SERVING_HEAD, ModelConfig
 from clincode.model import BertForClinicalNER, NerEngine
 from clincode.windows import Windower
-from training.batches import Batch, Example, TrainingCorpus, collate, epoch_batches, epoch_examples
+from training.batches import Example, TrainingCorpus, collate, epoch_batches, epoch_examples
 from training.checkpoint import save_checkpoint
 from training.corpora import GUIDELINES, READERS
 from training.dropout import use_fast_dropout
 from training.encoders import encoder_folder
 from training.evaluate_ner import ModelTagger, evaluate_tagger
 from training.lora import add_lora
-from training.run_config import RunConfig, load_run_config
-from training.supervision import Supervision, marginal_loss
+from training.objective import Objective
+from training.run_config import CorpusConfig, RunConfig, load_run_config
+from training.soft_labels import load_soft_labels
+from training.supervision import Supervision, inverse_frequency
+from training.world import World
 
 NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """This process's place among all of them."""
-
-    rank: int
-    size: int
-    device: torch.device
-
-    @classmethod
-    def join(cls) -> "World":
-        """Join torchrun's process group where there is one: NCCL on GPUs, Gloo without."""
-        size = int(os.environ.get("WORLD_SIZE", "1"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        cuda = torch.cuda.is_available()
-        if cuda:
-            torch.cuda.set_device(local)
-        if size > 1:
-            distributed.init_process_group("nccl" if cuda else "gloo")
-        return cls(int(os.environ.get("RANK", "0")), size, torch.device(f"cuda:{local}" if cuda else "cpu"))
-
-
-class LossNetwork(nn.Module):
-    """The network and its loss in one ``forward``, so that DDP sees every use of a parameter."""
-
-    def __init__(self, network: BertForClinicalNER) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """The summed loss of all heads."""
-        states = self.network.hidden_states(batch.input_ids, batch.attention_mask)
-        losses = [
-            marginal_loss(head(states), batch.allowed[name], batch.weights[name])
-            for name, head in self.network.heads.items()
-        ]
-        return torch.stack(losses).sum()
 
 
 def main(
@@ -90,8 +55,7 @@ def main(
     try:
         Trainer(run, data, out, world).train()
     finally:
-        if world.size > 1:
-            distributed.destroy_process_group()
+        world.leave()
 
 
 class Trainer:
@@ -103,22 +67,18 @@ class Trainer:
         random.seed(run.seed)
         np.random.seed(run.seed)
         torch.manual_seed(run.seed)
-        self.corpora = [
-            TrainingCorpus(
-                GUIDELINES[c.guideline],
-                READERS[c.format](data / c.path, GUIDELINES[c.guideline]),
-                c.share,
-                c.serving_weight,
-            )
-            for c in run.corpora
-        ]
+        self.corpora = [_training_corpus(corpus, run, data) for corpus in run.corpora]
         devel = GUIDELINES[run.devel.guideline]
         self.devel = READERS[run.devel.format](data / run.devel.path, devel)
         guidelines = list({corpus.guideline.name: corpus.guideline for corpus in self.corpora}.values())
         complete = GUIDELINES[SERVING_HEAD]
-        heads = {g.name: g.labels for g in [complete, *guidelines]}
+        heads = {g.name: g.labels for g in [complete, *guidelines] if g.tags}
         self.model_config = ModelConfig(run.version, heads, run.max_tokens, run.overlap, run.dropout)
-        self.supervision = Supervision(guidelines, heads, self._class_weights(heads))
+        class_weights = {}
+        if run.class_weights == "inverse_frequency":
+            tags = (s.tags for corpus in self.corpora if corpus.guideline is complete for s in corpus.sentences)
+            class_weights = {SERVING_HEAD: inverse_frequency(tags, complete.labels)}
+        self.supervision = Supervision(guidelines, heads, class_weights)
         folder = encoder_folder(run.encoder)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         self.network = BertForClinicalNER(
@@ -132,10 +92,11 @@ class Trainer:
         if world.device.type == "cpu":
             use_fast_dropout(self.network)
         self.network.to(world.device)
-        loss_network: nn.Module = LossNetwork(self.network)
+        self.average = _running_average(self.network, run.ema) if run.ema else None
+        objective: nn.Module = Objective(self.network, heads, structured=run.structured, r_drop=run.r_drop)
         if world.size > 1:
-            loss_network = nn.parallel.DistributedDataParallel(loss_network)
-        self.loss_network = loss_network
+            objective = nn.parallel.DistributedDataParallel(objective)
+        self.objective = objective
         self.optimizer = torch.optim.AdamW(_parameter_groups(self.network, run), lr=run.learning_rate)
         if run.gradient_checkpointing:
             self.network.encoder.gradient_checkpointing_enable()
@@ -145,20 +106,6 @@ class Trainer:
         total = self.steps_an_epoch * run.epochs
         self.scheduler = get_linear_schedule_with_warmup(self.optimizer, round(run.warmup * total), total)
         self.epoch, self.step, self.best_f1, self.best_epoch, self.loss_sum = 0, 0, -1.0, 0, 0.0
-
-    def _class_weights(self, heads: dict[str, tuple[str, ...]]) -> dict[str, torch.Tensor]:
-        """``N / (C n_c)`` for the labels of the serving head, counted where all five types are annotated."""
-        if self.run.class_weights == "none":
-            return {}
-        labels = heads[SERVING_HEAD]
-        counts = dict.fromkeys(labels, 1)
-        for corpus in self.corpora:
-            if corpus.guideline.is_complete:
-                for sentence in corpus.sentences:
-                    for tag in sentence.tags:
-                        counts[tag] += 1
-        total = sum(counts.values())
-        return {SERVING_HEAD: torch.tensor([total / (len(labels) * counts[label]) for label in labels])}
 
     def train(self) -> None:
         self._resume()
@@ -170,18 +117,18 @@ class Trainer:
                 self._log(epoch=self.epoch + 1, loss=loss, devel_f1=f1, seconds=time.monotonic() - started)
                 if f1 > self.best_f1:
                     self.best_f1, self.best_epoch = f1, self.epoch + 1
-                    save_checkpoint(self.network, self.model_config, self.tokenizer, self.out / "best")
+                    save_checkpoint(self._released(), self.model_config, self.tokenizer, self.out / "best")
             self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
             if self.world.rank == 0:
                 self._save_state(self.epoch, self.step)
-            self._share_best()
+            # Rank 0 alone evaluates; the others must stop when it does.
+            self.best_f1, best_epoch = self.world.from_first(self.best_f1, self.best_epoch)
+            self.best_epoch = int(best_epoch)
 
-    def _share_best(self) -> None:
-        """Rank 0 alone evaluates; the others must stop when it does."""
-        if self.world.size > 1:
-            best = torch.tensor([self.best_f1, float(self.best_epoch)], dtype=torch.float64, device=self.world.device)
-            distributed.broadcast(best, 0)
-            self.best_f1, self.best_epoch = float(best[0]), int(best[1])
+    def _released(self) -> BertForClinicalNER:
+        """The network that is scored and kept: the running average of the weights where there is one."""
+        network: BertForClinicalNER = self.network if self.average is None else self.average.module  # type: ignore[assignment]
+        return network
 
     def _is_stuck(self) -> bool:
         return self.run.patience is not None and self.epoch - self.best_epoch >= self.run.patience
@@ -197,7 +144,7 @@ class Trainer:
         return [groups[i : i + size] for i in range(0, len(groups) - size + 1, size)]
 
     def _train_epoch(self) -> float:
-        self.loss_network.train()
+        self.objective.train()
         steps = self._steps(self.epoch)[: self.steps_an_epoch]
         progress = tqdm(
             steps, desc=f"epoch {self.epoch + 1}/{self.run.epochs}", unit="step", disable=self.world.rank != 0
@@ -231,7 +178,7 @@ class Trainer:
             with self._synchronised(index == len(mine) - 1):
                 # DDP averages over processes; the sum over the whole step is wanted, so the average is scaled back.
                 with torch.autocast(self.world.device.type, self.precision, enabled=self.precision != torch.float32):
-                    part = self.loss_network(batch.to(self.world.device)) * (self.world.size / weight)
+                    part = self.objective(batch.to(self.world.device)) * (self.world.size / weight)
                 self.scaler.scale(part).backward()
             loss += part.detach()
         self.scaler.unscale_(self.optimizer)
@@ -240,22 +187,22 @@ class Trainer:
         self.scaler.update()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.world.size > 1:
-            distributed.all_reduce(loss)
-        value = float(loss) / self.world.size
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        value = self.world.total(loss) / self.world.size
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value} in epoch {self.epoch + 1}")
         return value
 
     def _synchronised(self, last: bool) -> AbstractContextManager[None]:
-        if last or not isinstance(self.loss_network, nn.parallel.DistributedDataParallel):
+        if last or not isinstance(self.objective, nn.parallel.DistributedDataParallel):
             return nullcontext()
-        context: AbstractContextManager[None] = self.loss_network.no_sync()
+        context: AbstractContextManager[None] = self.objective.no_sync()
         return context
 
     def _evaluate(self) -> float:
         windower = Windower(self.tokenizer.backend_tokenizer, max_tokens=self.run.max_tokens, overlap=self.run.overlap)
-        engine = NerEngine(self.network, device=str(self.world.device), precision="fp32")
+        engine = NerEngine(self._released(), device=str(self.world.device), precision="fp32")
         tagger = ModelTagger(self.model_config, windower, engine, self.run.devel.head)
         scores: Any = evaluate_tagger(tagger, self.devel, GUIDELINES[self.run.devel.guideline])
         return float(scores["micro"]["f1"])
@@ -279,6 +226,7 @@ class Trainer:
             "best_f1": self.best_f1,
             "best_epoch": self.best_epoch,
             "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
         }
         torch.save(state, self.out / "last.pt.new")
         os.replace(self.out / "last.pt.new", self.out / "last.pt")
@@ -294,8 +242,22 @@ class Trainer:
         self.epoch, self.step = state["epoch"], state["step"]
         self.best_f1, self.best_epoch, self.loss_sum = state["best_f1"], state["best_epoch"], state["loss_sum"]
         self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         if self.world.rank == 0:
             tqdm.write(f"resuming at epoch {self.epoch + 1}, step {self.step}")
+
+
+def _training_corpus(corpus: CorpusConfig, run: RunConfig, data: Path) -> TrainingCorpus:
+    guideline = GUIDELINES[corpus.guideline]
+    sentences = READERS[corpus.format](data / corpus.path, guideline)
+    soft = load_soft_labels(run.soft_labels, corpus.path, sentences) if run.soft_labels else {}
+    return TrainingCorpus(guideline, sentences, corpus.share, corpus.serving_weight, soft, run.soft_weight)
+
+
+def _running_average(network: nn.Module, decay: float) -> AveragedModel:
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=update)
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

@@ -44,16 +44,20 @@ def spans_of(labels: Sequence[str], breaks: frozenset[int] = frozenset()) -> tup
     return tuple(spans)
 
 
+def legal_transitions(labels: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """``opens[b]``: whether label ``b`` may open a sentence. ``follows[a, b]``: whether ``b`` may follow ``a``."""
+    parts = [split_label(label) for label in labels]
+    opens = np.array([prefix != "I" for prefix, _ in parts])
+    follows = np.array([[b != "I" or (a != OUTSIDE and tag_a == tag_b) for b, tag_b in parts] for a, tag_a in parts])
+    return opens, follows
+
+
 class BioDecoder:
     """Decoder for one head's labels. Stateless between calls."""
 
     def __init__(self, labels: Sequence[str]) -> None:
-        parts = [split_label(label) for label in labels]
         self._labels = tuple(labels)
-        self._opens = np.array([prefix != "I" for prefix, _ in parts])
-        self._follows = np.array(
-            [[b != "I" or (a != OUTSIDE and tag_a == tag_b) for b, tag_b in parts] for a, tag_a in parts]
-        )
+        self._opens, self._follows = legal_transitions(labels)
 
     def decode(
         self, logits: FloatArray, words: Sequence[tuple[int, int]], breaks: frozenset[int] = frozenset()

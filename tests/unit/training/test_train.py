@@ -123,7 +123,7 @@ def test_two_processes_take_the_steps_of_one_with_the_same_global_batch(
 
 
 def test_a_killed_run_resumes_to_the_loss_of_an_unbroken_one(tmp_path: Path, encoder: Path, data: Path) -> None:
-    options = {"epochs": 3, "dropout": 0.3}
+    options = {"epochs": 3, "dropout": 0.3, "ema": 0.9, "r_drop": 0.5}
     unbroken = run(write_config(tmp_path, encoder, **options), data, tmp_path / "unbroken")
     out = tmp_path / "killed"
     process = subprocess.Popen(
