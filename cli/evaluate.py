@@ -39,12 +39,14 @@ def ner_scores(
 
 def read_corpus(data: Path, format: str, name: str | None) -> tuple[Guideline, list[TaggedSentence]]:
     """Read a corpus in the guideline named, or in the first whose tags it has."""
-    if not data.exists():
+    if not data.exists() and format != "hub":
         raise CorpusError(f"{data}: no such file or folder")
     if name is not None and name not in GUIDELINES:
         raise CorpusError(f"no guideline '{name}'; known are {', '.join(GUIDELINES)}")
     # The fewest tags first: a corpus of diseases alone says nothing of chemicals.
-    candidates = [GUIDELINES[name]] if name else sorted(GUIDELINES.values(), key=lambda g: len(g.tags))
+    candidates = (
+        [GUIDELINES[name]] if name else sorted((g for g in GUIDELINES.values() if g.tags), key=lambda g: len(g.tags))
+    )
     for guideline in candidates:
         try:
             return guideline, READERS[format](data, guideline)

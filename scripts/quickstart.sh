@@ -5,6 +5,7 @@
 #   scripts/quickstart.sh --stop    stop the server
 #   scripts/quickstart.sh --help
 #
+# CLINCODE_MODEL=bert-clinical-ner-v1.0.0-base scripts/quickstart.sh serves the larger model: more right, and slower.
 # Needs Linux, Python 3.11, curl and a package registry. Everything it writes goes into .venv/, build/, model_store/ and
 # .run/. Other ports: see scripts/serve.sh. CLINCODE_TORCH_INDEX: an index with torch's CPU builds, where the registry
 # has only the CUDA build.
@@ -20,7 +21,7 @@ case "${1:-}" in
     exec "$SCRIPTS/serve.sh" stop
     ;;
   --help)
-    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    sed -n '2,11s/^# \{0,1\}//p' "$0"
     exit
     ;;
   *) die "unknown option '$1'; try --help" ;;

@@ -169,9 +169,16 @@ def _lines(path: Path) -> Iterator[str]:
         raise CorpusError(f"{path}: not UTF-8 at byte {error.start}") from None
 
 
+def _read_hub(path: Path, guideline: Guideline) -> list[TaggedSentence]:
+    from training.hub import read_hub
+
+    return read_hub(path, guideline)
+
+
 READERS: Mapping[str, Callable[[Path, Guideline], list[TaggedSentence]]] = {
     "iob2": read_iob2,
     "brat": read_brat,
     "jsonl": read_jsonl,
     "text": read_text,
+    "hub": _read_hub,
 }

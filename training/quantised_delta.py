@@ -53,7 +53,7 @@ def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.g
     merged: Tensors = {}
     used: set[str] = set()
     for name, weights in base.items():
-        total = weights.astype(np.float32)
+        total: npt.NDArray[np.floating] = weights.astype(np.float32)
         if f"{name}.delta" in stored:
             total = total + stored[f"{name}.delta"].astype(np.float32)
             used.add(f"{name}.delta")
@@ -67,7 +67,8 @@ def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.g
                 total[rows.astype(np.int64)] += difference
             used |= {f"{name}.packed", f"{name}.scales", f"{name}.rows"}
         if f"{name}.lora_b" in stored:
-            total = total + stored[f"{name}.lora_b"].astype(np.float32) @ stored[f"{name}.lora_a"].astype(np.float32)
+            # In FP64, for the sum's rounding differs between machines and the merged weights are known by their hash.
+            total = total + stored[f"{name}.lora_b"].astype(np.float64) @ stored[f"{name}.lora_a"].astype(np.float64)
             used |= {f"{name}.lora_a", f"{name}.lora_b"}
         merged[name] = total.astype(np.float16)
     for name, tensor in stored.items():

@@ -7,7 +7,6 @@ The run folder holds ``metrics.jsonl``, ``last.pt`` (everything a resumed run ne
 ``best/``, the checkpoint of the epoch that scored best on devel, which ``clincode`` and ``archive.sh`` read.
 """
 
-import json
 import math
 import os
 import random
@@ -37,6 +36,7 @@ from training.evaluate_ner import ModelTagger, evaluate_tagger
 from training.lora import add_lora
 from training.objective import Objective
 from training.run_config import CorpusConfig, RunConfig, load_run_config
+from training.run_log import RunLog
 from training.soft_labels import load_soft_labels
 from training.supervision import Supervision, inverse_frequency
 from training.world import World
@@ -103,6 +103,7 @@ class Trainer:
         self.precision = _precision(run.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == torch.float16)
         self.steps_an_epoch = len(self._steps(0))
+        self.log = RunLog(out, run.model_dump(mode="json"), self.steps_an_epoch) if world.rank == 0 else None
         total = self.steps_an_epoch * run.epochs
         self.scheduler = get_linear_schedule_with_warmup(self.optimizer, round(run.warmup * total), total)
         self.epoch, self.step, self.best_f1, self.best_epoch, self.loss_sum = 0, 0, -1.0, 0, 0.0
@@ -112,9 +113,9 @@ class Trainer:
         while self.epoch < self.run.epochs and not self._is_stuck():
             started = time.monotonic()
             loss = self._train_epoch()
-            if self.world.rank == 0:
+            if self.log:
                 f1 = self._evaluate()
-                self._log(epoch=self.epoch + 1, loss=loss, devel_f1=f1, seconds=time.monotonic() - started)
+                self.log.write(epoch=self.epoch + 1, loss=loss, devel_f1=f1, seconds=time.monotonic() - started)
                 if f1 > self.best_f1:
                     self.best_f1, self.best_epoch = f1, self.epoch + 1
                     save_checkpoint(self._released(), self.model_config, self.tokenizer, self.out / "best")
@@ -124,6 +125,8 @@ class Trainer:
             # Rank 0 alone evaluates; the others must stop when it does.
             self.best_f1, best_epoch = self.world.from_first(self.best_f1, self.best_epoch)
             self.best_epoch = int(best_epoch)
+        if self.log:
+            self.log.close()
 
     def _released(self) -> BertForClinicalNER:
         """The network that is scored and kept: the running average of the weights where there is one."""
@@ -156,8 +159,8 @@ class Trainer:
             recent = self._train_step(groups)
             self.loss_sum += recent
             progress.set_postfix(loss=f"{recent:.3f}")
-            if (index + 1) % self.run.log_every == 0:
-                self._log(epoch=self.epoch + 1, step=index + 1, loss=recent, lr=self.scheduler.get_last_lr()[0])
+            if self.log and (index + 1) % self.run.log_every == 0:
+                self.log.write(epoch=self.epoch + 1, step=index + 1, loss=recent, lr=self.scheduler.get_last_lr()[0])
             if (index + 1) % self.run.checkpoint_every == 0 and self.world.rank == 0:
                 self._save_state(self.epoch, index + 1)
         return self.loss_sum / max(1, len(steps))
@@ -206,14 +209,6 @@ class Trainer:
         tagger = ModelTagger(self.model_config, windower, engine, self.run.devel.head)
         scores: Any = evaluate_tagger(tagger, self.devel, GUIDELINES[self.run.devel.guideline])
         return float(scores["micro"]["f1"])
-
-    def _log(self, **values: float) -> None:
-        if self.world.rank != 0:
-            return
-        line = {name: round(v, 6) if isinstance(v, float) else v for name, v in values.items()}
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        tqdm.write(" ".join(f"{name}={value}" for name, value in line.items()))
 
     def _save_state(self, epoch: int, step: int) -> None:
         state = {

@@ -5,7 +5,7 @@ import pytest
 
 from clincode.decode import spans_of
 from training.brat import Annotation, BratError, Document, convert, read_document, tagged_sentences
-from training.corpora import GUIDELINES, CorpusError, read_brat, read_iob2, read_jsonl
+from training.corpora import GUIDELINES, READERS, CorpusError, read_brat, read_iob2, read_jsonl
 
 
 def test_iob2_is_read_in_the_guidelines_tags(tmp_path: Path) -> None:
@@ -148,6 +148,37 @@ def test_a_broken_note_is_named_by_line(tmp_path: Path, note: object, fault: str
     path.write_text(json.dumps(NOTE) + "\n" + json.dumps(note) + "\n", encoding="utf-8")
     with pytest.raises(CorpusError, match=rf"notes\.jsonl:2: .*{fault}"):
         read_jsonl(path, GUIDELINES["clincode"])
+
+
+@pytest.fixture
+def hub_data_set(tmp_path: Path) -> Path:
+    folder = tmp_path / "tner" / "bc5cdr"
+    (folder / "dataset").mkdir(parents=True)
+    labels = {"O": 0, "B-Chemical": 1, "B-Disease": 2, "I-Disease": 3, "I-Chemical": 4}
+    (folder / "dataset" / "label.json").write_text(json.dumps(labels), encoding="utf-8")
+    lines = [
+        {"tokens": ["Heparin", "caused", "severe", "bleeding"], "tags": [1, 0, 2, 3]},
+        {"tokens": ["None"], "tags": [0]},
+    ]
+    (folder / "dataset" / "valid.json").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return folder
+
+
+def test_a_data_set_of_the_hub(hub_data_set: Path) -> None:
+    first, second = READERS["hub"](hub_data_set / "devel", GUIDELINES["bc5cdr"])
+    assert first.words == ("Heparin", "caused", "severe", "bleeding")
+    assert first.tags == ("B-MED", "O", "B-DIAG", "I-DIAG")
+    assert second.tags == ("O",)
+
+
+def test_faults_of_a_hub_data_set_are_named(hub_data_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CorpusError, match="no split"):
+        READERS["hub"](hub_data_set / "training", GUIDELINES["bc5cdr"])
+    with pytest.raises(CorpusError, match=r"no train\.json"):
+        READERS["hub"](hub_data_set / "train", GUIDELINES["bc5cdr"])
+    with pytest.raises(CorpusError, match=r"valid\.json:1: expected tokens and tags of 'ncbi_disease'"):
+        READERS["hub"](hub_data_set / "devel", GUIDELINES["ncbi_disease"])
 
 
 @pytest.mark.corpus

@@ -1,10 +1,12 @@
-"""Hours and memory that a training run should need on GPUs: an estimate from arithmetic, not a measurement.
+"""Hours and memory that training, and memory that serving, should need on GPUs: from arithmetic, not measured.
 
-    python scripts/estimate_training.py [--notes 180000] [--tokens-a-note 800] [--epochs 5] [--gpus 4] …
+    python scripts/estimate_gpu.py training [--notes 180000] [--tokens-a-note 800] [--epochs 5] [--gpus 4] …
+    python scripts/estimate_gpu.py serving [--windows 32] [--length 512]
 
 Arithmetic: a forward pass costs 2 operations a weight and token, and ``4 · layers · hidden · length`` a token for
 attention; backward costs twice as much again (Kaplan et al. 2020, §2.1). Memory: 16 bytes a weight for FP32 weights,
 gradients and Adam's two moments, and activations after Korthikanti et al. (2022), eq. 2, without recomputation.
+Serving keeps FP16 weights, and the tensors of one layer at a time.
 """
 
 from dataclasses import dataclass
@@ -42,13 +44,35 @@ class Shape:
         """Bytes that forward leaves for backward in FP16, for ``tokens`` tokens in sequences of ``length``."""
         return self.layers * tokens * self.hidden * (34 + 5 * self.heads * length / self.hidden)
 
+    def serving_bytes(self, windows: int, length: int) -> tuple[float, float]:
+        """Bytes of the weights and of the largest set of tensors alive at once, both in FP16, for a batch of windows.
+
+        Within a layer that is either attention (input, queries, keys, values, and scores twice: before and after the
+        softmax, where they are not fused away) or the feed-forward block (input, and its inner states twice).
+        """
+        tokens = windows * length
+        attention = tokens * (4 * self.hidden + 2 * self.heads * length)
+        feed_forward = tokens * (2 * self.hidden + 2 * self.feed_forward)
+        return 2 * self.weights, 2 * max(attention, feed_forward)
+
 
 def hours(shape: Shape, *, tokens: float, length: int, gpus: int, peak: float, utilisation: float) -> float:
     """Wall hours for ``tokens`` tokens; ``peak`` is operations a second of one GPU."""
     return tokens * shape.training_operations(length) / (gpus * peak * utilisation) / 3600
 
 
-def main(
+SHAPES = {
+    "6 layers, 384 wide (the default)": Shape(6, 384, 1536, 12, 30_522),
+    "12 layers, 768 wide (base size)": Shape(vocabulary=30_527),
+}
+CUDA_CONTEXT = 0.5e9
+"""Bytes that CUDA, its libraries and the allocator's rounding take before a model does: an assumption."""
+
+app = typer.Typer(help=__doc__)
+
+
+@app.command()
+def training(
     notes: Annotated[int, typer.Option(min=1)] = 180_000,
     tokens_a_note: Annotated[int, typer.Option(min=1, help="sub-tokens, overlaps of windows counted twice")] = 800,
     epochs: Annotated[int, typer.Option(min=1)] = 5,
@@ -58,7 +82,7 @@ def main(
     peak: Annotated[float, typer.Option(help="TFLOP/s of one GPU; 312 is an A100 in FP16")] = 312.0,
     utilisation: Annotated[float, typer.Option(min=0.01, max=1.0, help="share of the peak that is reached")] = 0.3,
 ) -> None:
-    """Print the estimate for BERT-base."""
+    """Hours and memory of fine-tuning BERT-base."""
     shape = Shape()
     total = notes * tokens_a_note * epochs
     wall = hours(shape, tokens=total, length=length, gpus=gpus, peak=peak * 1e12, utilisation=utilisation)
@@ -76,5 +100,19 @@ def main(
     Console().print(table)
 
 
+@app.command()
+def serving(
+    windows: Annotated[int, typer.Option(min=1, help="windows a batch")] = 32,
+    length: Annotated[int, typer.Option(min=1, help="sub-tokens a window")] = 512,
+) -> None:
+    """Memory of a GPU that serves a batch of windows in FP16."""
+    table = Table("encoder", "weights", "activations", "with CUDA's own", title="GB, computed, not measured")
+    for name, shape in SHAPES.items():
+        weights, activations = shape.serving_bytes(windows, length)
+        total = weights + activations + CUDA_CONTEXT
+        table.add_row(name, *(f"{size / 1e9:.2f}" for size in (weights, activations, total)))
+    Console().print(table)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()
