@@ -35,7 +35,8 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     """Write ``store/<version>/`` from ``run/best``; returns the folder."""
     config = load_run_config(config_file)
     checkpoint = run / "best"
-    base_folder = Path(encoder_folder(config.encoder))
+    package = config.base or config.encoder
+    base_folder = Path(encoder_folder(package))
     tuned = {n: a.astype(np.float32) for n, a in load_file(checkpoint / WEIGHTS_FILE).items()}
     base = _base_tensors(base_folder)
     folder = store / config.version
@@ -52,7 +53,7 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     model = ModelConfig.load(checkpoint)
     manifest = {
         "version": config.version,
-        "base": {"package": config.encoder, "sha256": sha256_of(base_folder / WEIGHTS_FILE)},
+        "base": {"package": package, "sha256": sha256_of(base_folder / WEIGHTS_FILE)},
         "delta_sha256": sha256_of(folder / DELTA_FILE),
         "merged_sha256": None,
         "model": {

@@ -60,6 +60,8 @@ class RunConfig(_Strict):
 
     version: Annotated[str, Field(pattern=r"^bert-clinical-ner-v\d+\.\d+\.\d+(-[a-z]+)?$")]
     encoder: str
+    base: str | None = None
+    """The packaged encoder that a release is the difference from, where ``encoder`` is a folder descended from it."""
     seed: int = 13
     corpora: Annotated[list[CorpusConfig], Field(min_length=1)]
     devel: DevelConfig
@@ -79,6 +81,8 @@ class RunConfig(_Strict):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the forward pass; ``auto`` is FP16 with loss scaling on CUDA and FP32 elsewhere. Weights stay in FP32."""
     gradient_checkpointing: bool = False
+    keep: Literal["best", "last"] = "best"
+    """The epoch whose weights are kept. ``last`` leaves devel out of the choice, so that its figure stays honest."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better devel F1 after which training stops; None never stops early."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

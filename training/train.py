@@ -116,8 +116,10 @@ class Trainer:
             if self.log:
                 f1 = self._evaluate()
                 self.log.write(epoch=self.epoch + 1, loss=loss, devel_f1=f1, seconds=time.monotonic() - started)
-                if f1 > self.best_f1:
+                better = f1 > self.best_f1
+                if better:
                     self.best_f1, self.best_epoch = f1, self.epoch + 1
+                if better or self.run.keep == "last":
                     save_checkpoint(self._released(), self.model_config, self.tokenizer, self.out / "best")
             self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
             if self.world.rank == 0:
