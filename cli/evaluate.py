@@ -1,6 +1,7 @@
 """What the ``clincode evaluate`` commands compute and print."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +11,74 @@ from rich.table import Table
 from cli.models import bundle_of
 from clincode.config import SERVING_HEAD, ModelConfig
 from training.corpora import GUIDELINES, READERS, CorpusError, Guideline, TaggedSentence
-from training.evaluate_ner import ModelTagger, Tagger, evaluate_tagger
+from training.evaluate_ner import ModelTagger, Tagger, evaluate_tagger, score_tags
 
 
-def ner_scores(
+@dataclass(frozen=True, slots=True)
+class NerEvaluation:
+    """What a tagger, the ``system``, predicts on a corpus, and its scores; ``baselines`` are others' scores on it."""
+
+    system: str
+    guideline: Guideline
+    sentences: list[TaggedSentence]
+    predicted: list[list[str]]
+    scores: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The contract's figures, and those of the baselines where there are any."""
+        return {**self.scores, "baselines": self.baselines} if self.baselines else self.scores
+
+
+def evaluate_ner(
     data: Path,
     format: str,
-    guideline: str | None,
-    corpus: str | None,
-    dictionary: list[Path] | None,
-    model: Path | None,
-) -> dict[str, Any]:
-    """Scores of a model's head, or of a dictionary built from ``dictionary``, on a corpus.
+    *,
+    guideline: str | None = None,
+    corpus: str | None = None,
+    dictionary: Sequence[Path] = (),
+    rules: bool = False,
+    compare: Sequence[Path] = (),
+    model: Path | None = None,
+) -> NerEvaluation:
+    """Tag a corpus by a model's head, or by the baseline built from ``dictionary``, and score it.
 
-    ``guideline`` chooses the head (default: the one that serves), ``corpus`` says whose tags the file has.
+    ``guideline`` chooses the head (default: the one that serves), ``corpus`` says whose tags the file has. Both
+    baselines built from ``compare`` are scored beside.
     """
-    named = corpus or guideline
-    read_as, sentences = read_corpus(data, format, named)
+    if rules and not dictionary:
+        raise ValueError("--rules needs --dictionary, the training data that the rules are fitted to")
+    read_as, sentences = read_corpus(data, format, corpus or guideline)
+    tagger: Tagger
     if dictionary:
-        from training.baseline import DictionaryTagger
-
-        training = [sentence for path in dictionary for sentence in read_corpus(path, format, read_as.name)[1]]
-        tagger: Tagger = DictionaryTagger.train(training)
+        system = "rules" if rules else "dictionary"
+        tagger = _baselines(_training(dictionary, format, read_as), [system])[system]
     else:
-        tagger = _model_tagger(model, guideline or SERVING_HEAD)
-    return evaluate_tagger(tagger, sentences, read_as)
+        tagger = network = model_tagger(model, guideline or SERVING_HEAD)
+        system = network.config.version
+    predicted = tagger.tag([sentence.words for sentence in sentences])
+    beside = _baselines(_training(compare, format, read_as), ["dictionary", "rules"]) if compare else {}
+    return NerEvaluation(
+        system,
+        read_as,
+        sentences,
+        predicted,
+        score_tags(predicted, sentences, read_as),
+        {name: evaluate_tagger(baseline, sentences, read_as) for name, baseline in beside.items()},
+    )
+
+
+def _training(paths: Sequence[Path], format: str, guideline: Guideline) -> list[TaggedSentence]:
+    return [sentence for path in paths for sentence in read_corpus(path, format, guideline.name)[1]]
+
+
+def _baselines(training: Sequence[TaggedSentence], names: Sequence[str]) -> dict[str, Tagger]:
+    from training.baseline import DictionaryTagger
+    from training.rules import RuleTagger
+
+    classes: dict[str, type[DictionaryTagger | RuleTagger]] = {"dictionary": DictionaryTagger, "rules": RuleTagger}
+    return {name: classes[name].train(training) for name in names}
 
 
 def read_corpus(data: Path, format: str, name: str | None) -> tuple[Guideline, list[TaggedSentence]]:
@@ -56,7 +100,8 @@ def read_corpus(data: Path, format: str, name: str | None) -> tuple[Guideline, l
     raise CorpusError(f"{data}: tags of no known guideline")
 
 
-def _model_tagger(model: Path | None, head: str) -> ModelTagger:
+def model_tagger(model: Path | None, head: str) -> ModelTagger:
+    """The tagger of a model's head (by default of the newest release)."""
     from clincode.model import BertForClinicalNER, NerEngine
     from clincode.windows import Windower
 
@@ -69,13 +114,15 @@ def _model_tagger(model: Path | None, head: str) -> ModelTagger:
 
 
 def print_ner(scores: Mapping[str, Any]) -> None:
-    table = Table("type", "precision", "recall", "F1", "entities", title="strict entity scores")
+    table = Table("type", "precision", "recall", "F1", "95% interval", "entities", title="strict entity scores")
     for name, row in scores["per_type"].items():
-        table.add_row(name, *_percentages(row), str(row["n"]))
-    table.add_row("micro", *_percentages(scores["micro"]), str(scores["n"]), style="bold")
+        table.add_row(name, *_percentages(row), _interval(row), str(row["n"]))
+    table.add_row("micro", *_percentages(scores["micro"]), _interval(scores["micro"]), str(scores["n"]), style="bold")
+    for name, baseline in scores.get("baselines", {}).items():
+        table.add_row(f"micro, {name}", *_percentages(baseline["micro"]), _interval(baseline["micro"]), "")
     for scheme in ("partial", "ent_type"):
         if scheme in scores["schemes"]:
-            table.add_row(f"micro, {scheme}", *_percentages(scores["schemes"][scheme]), "", style="dim")
+            table.add_row(f"micro, {scheme}", *_percentages(scores["schemes"][scheme]), "", "", style="dim")
     Console().print(table)
 
 
@@ -107,3 +154,8 @@ def print_figures(title: str, figures: Mapping[str, float]) -> None:
 
 def _percentages(row: Mapping[str, float]) -> list[str]:
     return [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{low:.3f}–{high:.3f}"

@@ -89,26 +89,80 @@ def evaluate_ner(
     dictionary: Annotated[
         list[Path] | None, typer.Option(help="training data: scores the longest-match dictionary built from it instead")
     ] = None,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="with --dictionary: that dictionary and hand-written patterns together")
+    ] = False,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(help="training data: the dictionary and the rules built from it are scored beside"),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="write scores, confusions and errors to this file (HTML), without text of the corpus"),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="with --report: a training run's folder, whose curves the report shows")
+    ] = None,
+    examples: Annotated[
+        bool,
+        typer.Option("--examples", help="with --report: a few errors of each kind; THE REPORT THEN HOLDS CORPUS TEXT"),
+    ] = False,
     model: ModelOption = None,
     json_out: JsonOption = None,
 ) -> None:
-    """Strict entity scores: type and both boundaries."""
-    with _clear_errors():
-        from cli.evaluate import ner_scores, print_ner
+    """Strict entity scores: type and both boundaries, with 95% bootstrap intervals of F1.
 
-        scores = ner_scores(data, format.value, guideline, corpus, dictionary, model)
-        print_ner(scores)
-        _write(json_out, scores)
+    Scored is the model or, with --dictionary, a baseline; --compare, --report and --json add to either.
+    """
+    with _clear_errors():
+        from cli.evaluate import evaluate_ner as evaluated
+        from cli.evaluate import print_ner
+
+        if report is None and (run is not None or examples):
+            raise ValueError("--run and --examples need --report")
+        result = evaluated(
+            data,
+            format.value,
+            guideline=guideline,
+            corpus=corpus,
+            dictionary=dictionary or (),
+            rules=rules,
+            compare=compare or (),
+            model=model,
+        )
+        print_ner(result.figures)
+        _write(json_out, result.figures)
+        if report is not None:
+            from training.ner_report import read_history, write_ner_report
+
+            write_ner_report(
+                report,
+                title=f"{result.system} on {data.name}",
+                system=result.system,
+                sentences=result.sentences,
+                predicted=result.predicted,
+                guideline=result.guideline,
+                scores=result.scores,
+                baselines=result.baselines,
+                history=read_history(run) if run is not None else None,
+                examples=examples,
+            )
 
 
 @evaluate.command("assertion")
-def evaluate_assertion(data: DataOption, json_out: JsonOption = None) -> None:
+def evaluate_assertion(
+    data: DataOption,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="score a window of five words about each negation instead (negated only)")
+    ] = False,
+    json_out: JsonOption = None,
+) -> None:
     """Negation, temporality and experiencer of given concepts."""
     with _clear_errors():
         from cli.evaluate import print_assertions
         from training.evaluate_assertions import evaluate_assertions
 
-        scores = evaluate_assertions(data)
+        scores = evaluate_assertions(data, baseline=baseline)
         print_assertions(scores)
         _write(json_out, scores)
 

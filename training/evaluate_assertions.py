@@ -1,6 +1,7 @@
 """Scores of the context stage on concepts that are given, as in the NegEx test kit's files."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from clincode.labels import EntityType
 from clincode.sections import split_sentences
 from clincode.types import Assertion, Certainty, Experiencer, Span, Temporality
 from training.corpora import CorpusError
+from training.rules import window_negated
 from training.scoring import Scores, prf
 
+_WORD = re.compile(r"\w+|[^\w\s]")
 COLUMNS = ("concept", "sentence", "negation", "temporality", "experiencer")
 
 
@@ -73,9 +76,23 @@ def assertion_of(record: AssertionRecord) -> Assertion:
     return assert_context(record.sentence, holding[0], [mention])[0]
 
 
-def evaluate_assertions(path: Path) -> dict[str, Scores]:
-    """``{"negated": {precision, recall, f1, accuracy}, "historical": {…}, "family": {…}}``."""
+def negated_by_baseline(record: AssertionRecord) -> bool:
+    """What the baseline's window of words says of the concept in its text."""
+    if record.start < 0:
+        return False
+    words = list(_WORD.finditer(record.sentence))
+    mention = [i for i, word in enumerate(words) if word.start() < record.end and record.start < word.end()]
+    return window_negated([word.group() for word in words], mention[0], mention[-1] + 1)
+
+
+def evaluate_assertions(path: Path, *, baseline: bool = False) -> dict[str, Scores]:
+    """``{"negated": {precision, recall, f1, accuracy}, "historical": {…}, "family": {…}}``.
+
+    With ``baseline``, the figures are ``window_negated``'s, which knows of negation alone: ``{"negated": {…}}``.
+    """
     records = list(read_assertions(path))
+    if baseline:
+        return {"negated": _scores([(record.negated, negated_by_baseline(record)) for record in records])}
     found = [assertion_of(record) for record in tqdm(records, desc="assertions", unit="concept", leave=False)]
     pairs = {
         "negated": [(r.negated, a.certainty is Certainty.NEGATED) for r, a in zip(records, found, strict=True)],

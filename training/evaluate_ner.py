@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -14,7 +14,7 @@ from clincode.model import NerEngine
 from clincode.types import EncodedNote, FloatArray
 from clincode.windows import Windower, merge_windows
 from training.corpora import Guideline, TaggedSentence
-from training.scoring import entity_set, match_schemes, strict_scores
+from training.scoring import bootstrap_intervals, entity_set, match_schemes, strict_scores
 
 DOCUMENT_WORDS = 256
 """Consecutive sentences are read together up to this many words, as they would be in a note."""
@@ -89,13 +89,21 @@ def _split_tags(
         yield tags[start:end]
 
 
-def evaluate_tagger(tagger: Tagger, sentences: Sequence[TaggedSentence], guideline: Guideline) -> dict[str, object]:
-    """Strict scores in the contract's shape, with nervaluate's schemes beside; predictions of types that the corpus
-    does not annotate are left out."""
-    predicted = tagger.tag([sentence.words for sentence in sentences])
-    tags = list(dict.fromkeys(guideline.tags.values()))
-    names = {tag: TAG_TO_TYPE[tag].value for tag in tags}
-    gold = entity_set((sentence.tags for sentence in sentences), tags=tags)
-    scores = strict_scores(gold, entity_set(predicted, tags=tags), names=names)
-    schemes = match_schemes([sentence.tags for sentence in sentences], predicted, tags)
-    return {**scores, "schemes": schemes}
+def evaluate_tagger(tagger: Tagger, sentences: Sequence[TaggedSentence], guideline: Guideline) -> dict[str, Any]:
+    """``score_tags`` of what the tagger predicts."""
+    return score_tags(tagger.tag([sentence.words for sentence in sentences]), sentences, guideline)
+
+
+def score_tags(
+    predicted: Sequence[Sequence[str]], sentences: Sequence[TaggedSentence], guideline: Guideline
+) -> dict[str, Any]:
+    """Strict scores in the contract's shape, each with the 95% interval of its F1, and nervaluate's schemes beside;
+    predictions of types that the corpus does not annotate are left out."""
+    names = {tag: TAG_TO_TYPE[tag].value for tag in dict.fromkeys(guideline.tags.values())}
+    gold = entity_set((sentence.tags for sentence in sentences), tags=names)
+    found = entity_set(predicted, tags=names)
+    scores = strict_scores(gold, found, names=names)
+    micro, by_tag = bootstrap_intervals(gold, found, len(sentences), tags=list(names))
+    per_type = {name: {**scores["per_type"][name], "interval": by_tag[tag]} for tag, name in names.items()}
+    schemes = match_schemes([sentence.tags for sentence in sentences], predicted, names)
+    return {**scores, "micro": {**scores["micro"], "interval": micro}, "per_type": per_type, "schemes": schemes}

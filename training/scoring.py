@@ -5,14 +5,18 @@ follow from set sizes alone. ``match_schemes`` adds nervaluate's partial and typ
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from nervaluate import Evaluator
 
 from clincode.decode import spans_of
 
 Entity = tuple[int, int, int, str]
 Scores = dict[str, float]
+Interval = list[float]
 
 
 def entity_set(tag_sequences: Iterable[Sequence[str]], *, tags: Collection[str] | None = None) -> set[Entity]:
@@ -33,12 +37,57 @@ def prf(correct: int, predicted: int, gold: int) -> Scores:
     return {"precision": precision, "recall": recall, "f1": f1}
 
 
-def strict_scores(gold: set[Entity], predicted: set[Entity], *, names: dict[str, str]) -> dict[str, object]:
+def strict_scores(gold: set[Entity], predicted: set[Entity], *, names: Mapping[str, str]) -> dict[str, Any]:
     """``{"micro": {…}, "per_type": {name: {…}}, "n": gold entities}``; ``names`` maps tags to what they are called."""
     correct = gold & predicted
     counts = [Counter(entity[3] for entity in group) for group in (correct, predicted, gold)]
     per_type = {name: {**prf(*(count[tag] for count in counts)), "n": counts[2][tag]} for tag, name in names.items()}
     return {"micro": prf(len(correct), len(predicted), len(gold)), "per_type": per_type, "n": len(gold)}
+
+
+def bootstrap_intervals(
+    gold: set[Entity],
+    predicted: set[Entity],
+    sentences: int,
+    *,
+    tags: Sequence[str],
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[Interval, dict[str, Interval]]:
+    """Percentile bootstrap of F1 over sentences (Efron and Tibshirani 1993, chapter 13).
+
+    A resample draws as many sentences as there are, with replacement. The interval is of the choice of sentences alone:
+    another seed of training may lie outside it.
+
+    Returns:
+        ``[low, high]`` of micro F1 over all tags, and of F1 by tag; ``[0, 0]`` where there is nothing to find or found.
+
+    Raises:
+        ValueError: where ``level`` does not lie between 0 and 1 or there is no resample to draw.
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(f"level {level} must lie between 0 and 1, and resamples {resamples} must be at least 1")
+    # (sentences, 3 groups, tags + 1): the last column is the sum over tags.
+    counts = np.stack([_tag_counts(group, sentences, tags) for group in (gold & predicted, predicted, gold)], axis=1)
+    counts = np.concatenate([counts, counts.sum(axis=2, keepdims=True)], axis=2).reshape(sentences, 3 * (len(tags) + 1))
+    draw = np.random.default_rng(seed)
+    weights = (np.bincount(draw.integers(sentences, size=sentences), minlength=sentences) for _ in range(resamples))
+    sums = np.stack([weight @ counts for weight in weights]) if sentences else np.zeros((1, counts.shape[1]))
+    correct, n_predicted, n_gold = sums.reshape(len(sums), 3, -1).transpose(1, 0, 2)
+    f1 = 2 * correct / np.maximum(n_predicted + n_gold, 1)
+    low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    *by_tag, micro = ([float(a), float(b)] for a, b in zip(low, high, strict=True))
+    return micro, dict(zip(tags, by_tag, strict=True))
+
+
+def _tag_counts(entities: set[Entity], sentences: int, tags: Sequence[str]) -> npt.NDArray[np.float64]:
+    """How many entities of each tag a sentence has: ``(sentences, tags)``."""
+    column = {tag: index for index, tag in enumerate(tags)}
+    counts = np.zeros((sentences, len(tags)))
+    for sentence, _, _, tag in entities:
+        counts[sentence, column[tag]] += 1
+    return counts
 
 
 def match_schemes(

@@ -83,18 +83,46 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("options", [[], ["--dictionary"]])
+@pytest.mark.parametrize("options", [[], ["--dictionary", "{corpus}"], ["--dictionary", "{corpus}", "--rules"]])
 def test_evaluate_ner_writes_the_contracts_figures(tmp_path: Path, corpus: Path, options: list[str]) -> None:
     out = tmp_path / "figures.json"
-    extra = [*options, str(corpus)] if options else []
+    extra = [option.format(corpus=corpus) for option in options]
     arguments = ["evaluate", "ner", "--format", "iob2", "--data", str(corpus), "--json", str(out), *extra]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     assert figures["n"] == 2
-    assert figures["micro"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert figures["micro"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "interval": [1.0, 1.0]}
+    assert set(figures["per_type"]["DIAGNOSIS"]) == {"precision", "recall", "f1", "n", "interval"}
     assert set(figures["per_type"]) == {"DIAGNOSIS", "PROCEDURE", "MEDICATION", "ANATOMY", "TEST"}
     assert "DIAGNOSIS" in result.stdout
+
+
+def test_baselines_are_scored_beside(tmp_path: Path, corpus: Path) -> None:
+    out = tmp_path / "figures.json"
+    arguments = ["evaluate", "ner", "--data", str(corpus), "--compare", str(corpus), "--json", str(out)]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    baselines = json.loads(out.read_text())["baselines"]
+    assert list(baselines) == ["dictionary", "rules"]
+    assert all(scores["micro"]["f1"] == 1.0 for scores in baselines.values())
+    assert "micro, rules" in result.stdout
+
+
+@pytest.mark.parametrize(("options", "has_text"), [([], False), (["--examples"], True)])
+def test_the_report_is_one_file_and_holds_text_only_on_demand(
+    tmp_path: Path, corpus: Path, options: list[str], has_text: bool
+) -> None:
+    data, run, report = tmp_path / "data.tsv", tmp_path / "run", tmp_path / "report.html"
+    data.write_text("The\tO\nzorvadine\tB-MED\nhelped\tO\n\n", encoding="utf-8")
+    run.mkdir()
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5, "devel_f1": 0.6, "seconds": 3.0}\n')
+    inputs = ["--data", str(data), "--dictionary", str(corpus), "--compare", str(corpus), "--run", str(run)]
+    result = runner.invoke(app, ["evaluate", "ner", *inputs, "--report", str(report), *options])
+    assert result.exit_code == 0, result.output
+    html = report.read_text(encoding="utf-8")
+    assert html.count("<img ") == 5
+    assert ("zorvadine" in html) is has_text
 
 
 def test_the_guideline_is_recognised_and_other_types_left_out(tmp_path: Path) -> None:
@@ -112,6 +140,9 @@ def test_the_guideline_is_recognised_and_other_types_left_out(tmp_path: Path) ->
         (["evaluate", "ner", "--data", "{broken}"], "broken.tsv:2:"),
         (["evaluate", "ner", "--data", "{corpus}", "--guideline", "genes"], "no guideline 'genes'"),
         (["evaluate", "ner", "--data", "{corpus}", "--model", "absent"], "absent: no such folder"),
+        (["evaluate", "ner", "--data", "{corpus}", "--rules"], "--rules needs --dictionary"),
+        (["evaluate", "ner", "--data", "{corpus}", "--examples"], "need --report"),
+        (["evaluate", "ner", "--data", "{corpus}", "--run", "absent"], "need --report"),
         (["evaluate", "assertion", "--data", "{corpus}"], "corpus.tsv:1:"),
         (["predict", "absent.txt"], "absent.txt"),
     ],
@@ -140,3 +171,17 @@ def test_evaluate_assertion_writes_the_contracts_figures(tmp_path: Path) -> None
     figures = json.loads(out.read_text())
     assert set(figures) == {"negated", "historical", "family"}
     assert all(row == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0} for row in figures.values())
+
+
+def test_evaluate_assertion_scores_the_baseline_on_negation_alone(tmp_path: Path) -> None:
+    data, out = tmp_path / "a.tsv", tmp_path / "figures.json"
+    data.write_text(
+        "concept\tsentence\tnegation\ttemporality\texperiencer\n"
+        "fever\tDenies FEVER.\tNegated\tRecent\tPatient\n"
+        "gout\tHe has GOUT.\tAffirmed\tRecent\tPatient\n"
+        "stroke\tThe sentence was cut.\tAffirmed\tRecent\tPatient\n",
+        encoding="utf-8",
+    )
+    result = runner.invoke(app, ["evaluate", "assertion", "--data", str(data), "--baseline", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text()) == {"negated": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0}}

@@ -1,0 +1,176 @@
+"""Measure the releases and write the README's results: everything between its two `results` markers.
+
+    .venv/bin/python scripts/results.py --data DATA [--no-base]
+
+DATA is the folder of the public corpora. Figures go to docs/results.json too, with machine and date. The base-size
+model takes most of the time (about 8 times the small one's).
+"""
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from cli.evaluate import model_tagger, read_corpus
+from cli.models import ROOT, bundle_of, newest_release
+from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE
+from clincode.icd import IcdLinker, Terminology
+from training.baseline import DictionaryTagger
+from training.evaluate_assertions import evaluate_assertions
+from training.evaluate_icd import evaluate_icd
+from training.evaluate_ner import Tagger, evaluate_tagger
+from training.rules import RuleTagger
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A corpus scored with a head; ``train`` is what the baselines are made of."""
+
+    title: str
+    data: str
+    train: str
+    corpus: str
+    head: str = SERVING_HEAD
+
+    @property
+    def command(self) -> str:
+        guideline = "" if self.head == SERVING_HEAD else f" --guideline {self.head}"
+        return f"--data $DATA/{self.data}{guideline}"
+
+
+TASKS = (
+    Task("MACCROBAT devel, five types", "maccrobat/devel.iob2.tsv", "maccrobat/train.iob2.tsv", "clincode"),
+    Task("BC5CDR test, head that serves", "bc5cdr/test.tsv", "bc5cdr/train.tsv", "bc5cdr"),
+    Task("BC5CDR test, head of its guideline", "bc5cdr/test.tsv", "bc5cdr/train.tsv", "bc5cdr", "bc5cdr"),
+    Task(
+        "NCBI devel, head of its guideline",
+        "ncbi_disease/devel.tsv",
+        "ncbi_disease/train.tsv",
+        "ncbi_disease",
+        "ncbi_disease",
+    ),
+)
+
+
+def measure(data: Path, releases: dict[str, Path]) -> dict[str, Any]:
+    """All figures: task → tagger → scores, and those of assertions and codes."""
+    scores: dict[str, dict[str, Any]] = {}
+    for task in tqdm(TASKS, desc="tasks"):
+        guideline, sentences = read_corpus(data / task.data, "iob2", task.corpus)
+        scores[task.title] = {
+            name: evaluate_tagger(tagger, sentences, guideline) for name, tagger in _taggers(task, data, releases)
+        }
+    linker = IcdLinker(Terminology.load(bundle_of(next(iter(releases.values()))) / TERMINOLOGY_FILE))
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "ner": scores,
+        "assertion": evaluate_assertions(data / "negex" / "devel.tsv"),
+        "icd": {
+            name: evaluate_icd(data / "icd_linking" / f"bc5cdr_{name}.jsonl", linker)
+            for name in ("devel_unseen", "devel")
+        },
+    }
+
+
+def _taggers(task: Task, data: Path, releases: dict[str, Path]) -> Iterator[tuple[str, Tagger]]:
+    for name, release in releases.items():
+        yield name, model_tagger(release, task.head)
+    _, training = read_corpus(data / task.train, "iob2", task.corpus)
+    yield "dictionary", DictionaryTagger.train(training)
+    yield "rules", RuleTagger.train(training)
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """Markdown of the figures."""
+    columns = list(next(iter(figures["ner"].values())))
+    lines = [
+        f"Strict entity F1 (type and both boundaries) with 95% bootstrap intervals, {figures['machine']}, "
+        f"{figures['date']}; `clincode evaluate ner …`:",
+        "",
+        *_row("corpus", "command's end", *(f"`{c}`" if c.startswith("bert") else c for c in columns)),
+        *_row(*["---"] * (len(columns) + 2)),
+    ]
+    for task in TASKS:
+        row = figures["ner"][task.title]
+        lines += _row(task.title, f"`{task.command}`", *(_f1(row[column]["micro"]) for column in columns))
+        if task.head == "bc5cdr":
+            for name in ("MEDICATION", "DIAGNOSIS"):
+                lines += _row(f"· {name}", "", *(_f1(row[column]["per_type"][name]) for column in columns))
+    lines += ["", *_row("type, MACCROBAT devel", *columns), *_row(*["---"] * (len(columns) + 1))]
+    row = figures["ner"][TASKS[0].title]
+    for name in row[columns[0]]["per_type"]:
+        lines += _row(name, *(_f1(row[column]["per_type"][name]) for column in columns))
+    negated, unseen, devel = figures["assertion"]["negated"], figures["icd"]["devel_unseen"], figures["icd"]["devel"]
+    lines += [
+        "",
+        *_row("task", "command", "result"),
+        *_row("---", "---", "---"),
+        *_row(
+            "negation, given concepts, NegEx kit devel",
+            "`clincode evaluate assertion --data $DATA/negex/devel.tsv`",
+            f"F1 {negated['f1']:.3f}, accuracy {negated['accuracy']:.3f}",
+        ),
+        *_row(
+            f"ICD-10-CM, mentions that training never shows ({unseen['n']})",
+            "`clincode evaluate icd --data $DATA/icd_linking/bc5cdr_devel_unseen.jsonl`",
+            _icd(unseen),
+        ),
+        *_row(
+            f"ICD-10-CM, all devel mentions ({devel['n']})",
+            "`clincode evaluate icd --data $DATA/icd_linking/bc5cdr_devel.jsonl`",
+            _icd(devel),
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _row(*cells: str) -> Sequence[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def _f1(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{row['f1']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _icd(row: dict[str, float]) -> str:
+    return f"code@1 {row['code@1']:.3f}, category@1 {row['category@1']:.3f}, abstained {row['abstained']:.3f}"
+
+
+def replaced(readme: str, text: str) -> str:
+    """The README with ``text`` between the markers."""
+    before, found, rest = readme.partition(BEGIN)
+    _, found_end, after = rest.partition(END)
+    if not found or not found_end:
+        raise typer.BadParameter(f"README.md lacks '{BEGIN}' or '{END}'")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder of the public corpora")],
+    base: Annotated[bool, typer.Option(help="measure the base-size release too, where there is one")] = True,
+) -> None:
+    """Regenerate the README's results."""
+    newest = newest_release()
+    releases = {newest.name: newest}
+    larger = newest.with_name(f"{newest.name}-base")
+    if base and larger.is_dir():
+        releases[larger.name] = larger
+    figures = measure(data, releases)
+    (ROOT / "docs" / "results.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(replaced(readme.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

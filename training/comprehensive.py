@@ -1,0 +1,137 @@
+"""A model beside its baseline: scores by type, a confusion matrix of words, curves of the training."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clincode.model import BertForClinicalNER
+from clincode.types import IntArray
+from training.loop import TensorBatch, predict_batches, report, tag_scores
+
+
+def comprehensive_evaluation(
+    model: BertForClinicalNER,
+    test_loader: Iterable[TensorBatch],
+    device: torch.device | str,
+    label_names: Sequence[str],
+    baseline_f1: float,
+    *,
+    baseline_per_type: Mapping[str, float] | None = None,
+    history: Sequence[Mapping[str, float]] = (),
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Strict entity scores of a model, and what they gain over a baseline.
+
+    Args:
+        baseline_f1: the baseline's F1 over all types; ``baseline_per_type`` by type, for the picture.
+        history: an epoch's ``train_loss`` and ``val_f1`` each, for the curves.
+        out: folder for the pictures.
+
+    Returns:
+        ``overall_f1``, ``per_type_f1`` (type → F1), ``improvement_over_baseline`` (difference of F1), ``report`` (a
+        table as text), ``confusion_matrix`` (words, gold labels by predicted labels, in the order of ``label_names``)
+        and ``figures`` (name → matplotlib figure).
+    """
+    _, gold, predicted = predict_batches(model, test_loader, device, label_names)
+    scores = tag_scores(gold, predicted)
+    per_type = {name: row["f1"] for name, row in scores["per_type"].items()}
+    overall = float(scores["micro"]["f1"])
+    matrix = confusion_matrix(gold, predicted, label_names)
+    figures = {
+        "confusion": plot_confusion(matrix, label_names),
+        "comparison": plot_comparison(
+            {"overall": overall, **per_type}, {"overall": baseline_f1, **(baseline_per_type or {})}
+        ),
+    }
+    if history:
+        figures["training"] = plot_training(history)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            figure.savefig(out / f"{name}.png", dpi=120)
+    return {
+        "overall_f1": overall,
+        "per_type_f1": per_type,
+        "improvement_over_baseline": overall - baseline_f1,
+        "report": report(scores),
+        "confusion_matrix": matrix,
+        "figures": figures,
+    }
+
+
+def confusion_matrix(
+    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]], label_names: Sequence[str]
+) -> IntArray:
+    """Number of words by gold label (row) and predicted label (column), ``(labels, labels)``."""
+    index = {label: i for i, label in enumerate(label_names)}
+    matrix = np.zeros((len(label_names), len(label_names)), dtype=np.int64)
+    for row, column in zip(gold, predicted, strict=True):
+        np.add.at(matrix, ([index[tag] for tag in row], [index[tag] for tag in column]), 1)
+    return matrix
+
+
+def plot_confusion(matrix: IntArray, label_names: Sequence[str]) -> Any:
+    """Share of each gold label's words that got each label, with the counts written in."""
+    plt = _pyplot()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    size = 2.2 + 0.75 * len(label_names)
+    figure, axis = plt.subplots(figsize=(size, size * 0.85))
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=8)
+    ticks = range(len(label_names))
+    axis.set(title="Words by label", xlabel="predicted", ylabel="gold", xticks=ticks, yticks=ticks)
+    axis.set_xticklabels(label_names, rotation=45, ha="right")
+    axis.set_yticklabels(label_names)
+    figure.tight_layout()
+    return figure
+
+
+def plot_comparison(model: Mapping[str, float], baseline: Mapping[str, float]) -> Any:
+    """Bars of F1 by type, the baseline's beside the model's where it is known."""
+    plt = _pyplot()
+    figure, axis = plt.subplots(figsize=(1.8 + 1.3 * len(model), 4))
+    places = np.arange(len(model))
+    known = [name for name in model if name in baseline]
+    axis.bar(
+        [list(model).index(n) - 0.2 for n in known],
+        [baseline[n] for n in known],
+        0.4,
+        label="baseline",
+        color="#c0c0c0",
+    )
+    axis.bar(places + 0.2, list(model.values()), 0.4, label="model", color="#4878a8")
+    axis.set(title="Strict entity F1", ylabel="F1", ylim=(0, 1), xticks=places)
+    axis.set_xticklabels(list(model))
+    axis.legend(loc="lower right")
+    figure.tight_layout()
+    return figure
+
+
+def plot_training(history: Sequence[Mapping[str, float]]) -> Any:
+    """Training loss and validation F1 by epoch, on two axes."""
+    plt = _pyplot()
+    epochs = range(1, len(history) + 1)
+    figure, losses = plt.subplots(figsize=(6, 3.5))
+    losses.plot(epochs, [epoch["train_loss"] for epoch in history], "o-", color="#b2182b")
+    losses.set(title="Training", xlabel="epoch", xticks=list(epochs))
+    losses.set_ylabel("training loss", color="#b2182b")
+    scores = losses.twinx()
+    scores.plot(epochs, [epoch["val_f1"] for epoch in history], "s-", color="#4878a8")
+    scores.set_ylabel("validation F1", color="#4878a8")
+    figure.tight_layout()
+    return figure
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    import matplotlib.pyplot as plt
+
+    return plt
