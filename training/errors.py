@@ -113,6 +113,7 @@ def plot_errors(errors: Mapping[str, Sequence[ErrorInstance]], out: Path | None 
         axis.barh(list(errors), counts, left=left, label=name, color=colour)
         left = [before + count for before, count in zip(left, counts, strict=True)]
     axis.invert_yaxis()
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set(title="Errors by kind and clinical severity", xlabel="errors")
     axis.legend()
     figure.tight_layout()

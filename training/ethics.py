@@ -123,17 +123,18 @@ def bias_results(
 ) -> Iterator[BiasResult]:
     """Every template with every attribute. Entities are compared by type and words; one that takes in the words of the
     person counts with those words left out."""
-    for attribute, variants in VARIANTS.items():
-        for template in TEMPLATES:
-            sentences, persons = zip(*(_filled(template, variant) for variant in variants), strict=True)
-            tagged, _ = predict_words(model, sentences, tokenizer, device, label_names)
-            found = {
-                variant: tuple(
-                    (span.tag, " ".join(_without(words, span.first, span.last, person))) for span in spans_of(tags)
-                )
-                for variant, words, person, tags in zip(variants, sentences, persons, tagged, strict=True)
-            }
-            yield BiasResult(attribute, template, found)
+    sets = [(attribute, template) for attribute in VARIANTS for template in TEMPLATES]
+    filled = [[_filled(template, variant) for variant in VARIANTS[attribute]] for attribute, template in sets]
+    sentences = [words for row in filled for words, _ in row]
+    tagged = iter(predict_words(model, sentences, tokenizer, device, label_names)[0])
+    for (attribute, template), row in zip(sets, filled, strict=True):
+        found = {
+            variant: tuple(
+                (span.tag, " ".join(_without(words, span.first, span.last, person))) for span in spans_of(next(tagged))
+            )
+            for variant, (words, person) in zip(VARIANTS[attribute], row, strict=True)
+        }
+        yield BiasResult(attribute, template, found)
 
 
 def reliability(confidences: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> list[ReliabilityBin]:
