@@ -26,7 +26,7 @@ EXAMPLE_WORDS = (12, 32, 64, 128, 256)
 @dataclass(frozen=True)
 class TrainingCorpus:
     """Sentences to learn from. ``soft``: head → a teacher's probabilities, ``(words of the corpus, labels)``; they
-    weigh ``soft_weight`` a word, beside the corpus's own labels."""
+    weigh ``soft_weight`` a word, beside the own labels. ``states``: the teacher's, ``(words, hidden size)``."""
 
     guideline: Guideline
     sentences: Sequence[TaggedSentence]
@@ -34,6 +34,7 @@ class TrainingCorpus:
     serving_weight: float = 1.0
     soft: Mapping[str, FloatArray] = field(default_factory=dict)
     soft_weight: float = 1.0
+    states: FloatArray | None = None
 
     @cached_property
     def label_ids(self) -> IntArray:
@@ -64,7 +65,8 @@ class Example:
 class Batch:
     """``input_ids``, ``attention_mask``: (batch, tokens). ``allowed[head]``: (batch, tokens, labels), boolean;
     ``weights[head]``: (batch, tokens). ``soft`` and ``soft_weights``: the same of a teacher's probabilities, for the
-    heads that it has."""
+    heads that it has. ``states``: (words that have some, the teacher's hidden size), and their rows and tokens in the
+    batch in ``state_places``: (2, words)."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -72,6 +74,8 @@ class Batch:
     weights: dict[str, Tensor]
     soft: dict[str, Tensor]
     soft_weights: dict[str, Tensor]
+    states: Tensor | None
+    state_places: Tensor
 
     @property
     def total_weight(self) -> float:
@@ -89,6 +93,8 @@ class Batch:
             moved(self.weights),
             moved(self.soft),
             moved(self.soft_weights),
+            None if self.states is None else self.states.to(device),
+            self.state_places.to(device),
         )
 
 
@@ -156,7 +162,21 @@ def collate(examples: Sequence[Example], supervision: Supervision, pad_id: int) 
         weights[head] = token_weights(allowed[head], row_weights, supervision.class_weights.get(head))
         if any(head in example.corpus.soft for example in examples):
             soft[head], soft_weights[head] = _soft_labels(examples, head, (len(examples), length, len(names)))
-    return Batch(ids, mask.long(), allowed, weights, soft, soft_weights)
+    return Batch(ids, mask.long(), allowed, weights, soft, soft_weights, *_states(examples))
+
+
+def _states(examples: Sequence[Example]) -> tuple[Tensor | None, Tensor]:
+    found, places = [], []
+    for row, example in enumerate(examples):
+        if example.corpus.states is not None:
+            at = np.flatnonzero(example.words >= 0)
+            states = example.corpus.states[example.words[at]].astype(np.float32)
+            known = states.any(axis=1)
+            found.append(states[known])
+            places.append(np.stack([np.full(int(known.sum()), row), at[known]]))
+    if not found:
+        return None, torch.zeros(2, 0, dtype=torch.long)
+    return torch.from_numpy(np.concatenate(found)), torch.from_numpy(np.concatenate(places, axis=1))
 
 
 def _soft_labels(examples: Sequence[Example], head: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:

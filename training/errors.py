@@ -105,6 +105,7 @@ def plot_errors(errors: Mapping[str, Sequence[ErrorInstance]], out: Path | None 
 
     matplotlib.use("Agg", force=False)
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     figure, axis = plt.subplots(figsize=(7, 3.5))
     left = [0] * len(errors)
@@ -113,7 +114,7 @@ def plot_errors(errors: Mapping[str, Sequence[ErrorInstance]], out: Path | None 
         axis.barh(list(errors), counts, left=left, label=name, color=colour)
         left = [before + count for before, count in zip(left, counts, strict=True)]
     axis.invert_yaxis()
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(title="Errors by kind and clinical severity", xlabel="errors")
     axis.legend()
     figure.tight_layout()

@@ -1,8 +1,9 @@
 """What a training step minimises: the corpora's labels, a teacher's probabilities, agreement under dropout.
 
 Labels may leave more than one possibility open (``training/supervision.py``). A teacher's probabilities are met by
-cross-entropy (Hinton et al. 2015). R-Drop (Wu et al. 2021) sends a batch through twice, with other dropout, and pays
-for the divergence of the two answers. A structured objective scores whole sequences under the BIO constraints, as
+cross-entropy (Hinton et al. 2015), its encoder's states by the cosine of a projection with them (after Jiao et al.
+2020). R-Drop (Wu et al. 2021) sends a batch through twice, with other dropout, and pays for the divergence of the two
+answers. A structured objective scores whole sequences under the BIO constraints, as
 decoding does, in place of independent words.
 """
 
@@ -29,10 +30,15 @@ class Objective(nn.Module):
         *,
         structured: bool = False,
         r_drop: float = 0.0,
+        states_weight: float = 0.0,
+        teacher_hidden: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self.r_drop = r_drop
+        self.states_weight = states_weight
+        # Only to compare with the teacher: it is no part of the network that is kept.
+        self.projection = nn.Linear(network.encoder.config.hidden_size, teacher_hidden) if states_weight else None
         self.transitions = {head: _log_transitions(labels) for head, labels in heads.items()} if structured else {}
 
     def forward(self, batch: Batch) -> Tensor:
@@ -45,6 +51,12 @@ class Objective(nn.Module):
             losses += [self._loss(name, logits, batch) / passes for logits in answers]
             if self.r_drop:
                 losses.append(self.r_drop * divergence(answers[0], answers[1], batch.weights[name]))
+        if self.projection is not None:
+            rows, tokens = batch.state_places
+            projected = self.projection(states[rows, tokens]).float()
+            # Without any states the projection still takes part, or DDP would wait for its gradient.
+            likeness = nn.functional.cosine_similarity(projected, projected if batch.states is None else batch.states)
+            losses.append(self.states_weight * (1 - likeness).sum())
         return torch.stack(losses).sum()
 
     def _loss(self, head: str, logits: Tensor, batch: Batch) -> Tensor:

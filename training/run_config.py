@@ -95,10 +95,18 @@ class RunConfig(_Strict):
     """Folder of a teacher's probabilities that ``training.teach`` wrote, for every corpus of the run."""
     soft_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of a teacher's word relative to one of the corpus."""
+    states_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight a word of the distance to the teacher's states; 0 leaves them out."""
     class_weights: Literal["none", "inverse_frequency"] = "none"
     log_every: Annotated[int, Field(ge=1)] = 50
     checkpoint_every: Annotated[int, Field(ge=1)] = 500
     """Steps between the states that an interrupted run can resume from; each end of an epoch is one too."""
+
+    @model_validator(mode="after")
+    def _states_have_a_teacher(self) -> "RunConfig":
+        if self.states_weight and self.soft_labels is None:
+            raise ValueError("states_weight needs soft_labels, the folder that a teacher wrote")
+        return self
 
 
 def load_run_config(path: Path) -> RunConfig:

@@ -1,6 +1,7 @@
-"""A teacher's probabilities for every word of a corpus, on disk: one file a corpus, one array a head.
+"""What a teacher says of every word of a corpus, on disk: a file a corpus, an array a head, and its encoder's states.
 
-``(words of the corpus, labels of the head)`` in FP16; a row of zeros where the teacher's tokenizer dropped the word.
+Probabilities are ``(words of the corpus, labels of the head)``, states ``(words, the teacher's hidden size)``, in FP16;
+a row of zeros where the teacher's tokenizer dropped the word.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,9 @@ from safetensors.numpy import load_file, save_file
 
 from clincode.types import FloatArray
 from training.corpora import CorpusError, TaggedSentence
+
+STATES = "encoder states"
+"""The name under which the states stand beside the heads."""
 
 
 def soft_label_file(folder: Path, corpus: Path) -> Path:
@@ -24,7 +28,7 @@ def save_soft_labels(folder: Path, corpus: Path, heads: Mapping[str, FloatArray]
 
 
 def load_soft_labels(folder: Path, corpus: Path, sentences: Sequence[TaggedSentence]) -> dict[str, FloatArray]:
-    """Probabilities of every head the teacher has.
+    """Probabilities of every head the teacher has, and its states under ``STATES``.
 
     Raises:
         CorpusError: there are none for this corpus, or it has another number of words than when they were made.

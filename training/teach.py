@@ -23,29 +23,39 @@ from training.bundle import write_checkpoint
 from training.corpora import GUIDELINES, READERS, TaggedSentence
 from training.evaluate_ner import ModelTagger
 from training.run_config import load_run_config
-from training.soft_labels import save_soft_labels, soft_label_file
+from training.soft_labels import STATES, save_soft_labels, soft_label_file
 
 
-def word_probabilities(
+def word_labels(
     network: BertForClinicalNER, config: ModelConfig, windower: Windower, sentences: Sequence[TaggedSentence]
 ) -> dict[str, FloatArray]:
-    """Head → ``(words, labels)``; zeros where the tokenizer dropped a word."""
-    # All heads side by side, so that the encoder runs once.
+    """Head → probabilities ``(words, labels)``, and ``STATES`` → the encoder's states ``(words, hidden)``; zeros where
+    the tokenizer dropped a word."""
+    # All heads side by side, and the states themselves as one more, so that the encoder runs once.
+    hidden = network.encoder.config.hidden_size
     parts: list[Any] = [network.heads[head] for head in config.heads]
-    together = BertForClinicalNER(sum(part.out_features for part in parts), encoder=network.encoder)
-    weights = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias")}
+    weights = {
+        "weight": torch.cat([*(part.weight for part in parts), torch.eye(hidden)]),
+        "bias": torch.cat([*(part.bias for part in parts), torch.zeros(hidden)]),
+    }
+    together = BertForClinicalNER(len(weights["bias"]), encoder=network.encoder)
     together.heads[SERVING_HEAD].load_state_dict(weights)
     tagger = ModelTagger(config, windower, NerEngine(together))
-    rows: dict[str, list[FloatArray]] = {head: [] for head in config.heads}
-    borders = np.cumsum([len(labels) for labels in config.heads.values()])[:-1]
+    rows: dict[str, list[Any]] = {name: [] for name in (*config.heads, STATES)}
+    borders = np.cumsum([len(labels) for labels in config.heads.values()])
     for document, note, logits in tagger.read([sentence.words for sentence in sentences]):
         words = [start for start, _ in note.words]
-        for head, part in zip(config.heads, np.split(logits, borders, axis=1), strict=True):
-            found = np.zeros((sum(len(sentence) for sentence in document), part.shape[1]), dtype=np.float32)
-            exponents = np.exp(part - part.max(axis=1, keepdims=True))
-            found[words] = exponents / exponents.sum(axis=1, keepdims=True)
-            rows[head].append(found)
-    return {head: np.concatenate(found) for head, found in rows.items()}
+        for name, part in zip(rows, np.split(logits, borders, axis=1), strict=True):
+            found = np.zeros((sum(len(sentence) for sentence in document), part.shape[1]), dtype=np.float16)
+            found[words] = part if name == STATES else _softmax(part)
+            rows[name].append(found)
+    return {name: np.concatenate(found) for name, found in rows.items()}
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: FloatArray = exponents / exponents.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def main(
@@ -66,7 +76,7 @@ def main(
             typer.echo(f"{corpus.path}: there already")
             continue
         sentences = READERS[corpus.format](data / corpus.path, GUIDELINES[corpus.guideline])
-        heads = word_probabilities(network, teacher, windower, sentences)
+        heads = word_labels(network, teacher, windower, sentences)
         save_soft_labels(out, corpus.path, heads)
         typer.echo(f"{corpus.path}: {len(next(iter(heads.values())))} words")
 

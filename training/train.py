@@ -37,7 +37,7 @@ from training.lora import add_lora
 from training.objective import Objective
 from training.run_config import CorpusConfig, RunConfig, load_run_config
 from training.run_log import RunLog
-from training.soft_labels import load_soft_labels
+from training.soft_labels import STATES, load_soft_labels
 from training.supervision import Supervision, inverse_frequency
 from training.world import World
 
@@ -93,11 +93,19 @@ class Trainer:
             use_fast_dropout(self.network)
         self.network.to(world.device)
         self.average = _running_average(self.network, run.ema) if run.ema else None
-        objective: nn.Module = Objective(self.network, heads, structured=run.structured, r_drop=run.r_drop)
-        if world.size > 1:
-            objective = nn.parallel.DistributedDataParallel(objective)
-        self.objective = objective
-        self.optimizer = torch.optim.AdamW(_parameter_groups(self.network, run), lr=run.learning_rate)
+        widths = [corpus.states.shape[1] for corpus in self.corpora if corpus.states is not None]
+        objective = Objective(
+            self.network,
+            heads,
+            structured=run.structured,
+            r_drop=run.r_drop,
+            states_weight=run.states_weight,
+            teacher_hidden=max(widths, default=0),
+        ).to(world.device)
+        self.projection = objective.projection
+        groups = _parameter_groups(objective, run)
+        self.objective = objective if world.size == 1 else nn.parallel.DistributedDataParallel(objective)
+        self.optimizer = torch.optim.AdamW(groups, lr=run.learning_rate)
         if run.gradient_checkpointing:
             self.network.encoder.gradient_checkpointing_enable()
         self.precision = _precision(run.precision, world.device)
@@ -187,7 +195,7 @@ class Trainer:
                 self.scaler.scale(part).backward()
             loss += part.detach()
         self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.run.max_grad_norm)
+        nn.utils.clip_grad_norm_(self.objective.parameters(), self.run.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
@@ -215,6 +223,7 @@ class Trainer:
     def _save_state(self, epoch: int, step: int) -> None:
         state = {
             "network": self.network.state_dict(),
+            "projection": self.projection.state_dict() if self.projection is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "epoch": epoch,
@@ -234,6 +243,8 @@ class Trainer:
             return
         state = torch.load(path, map_location=self.world.device, weights_only=True)
         self.network.load_state_dict(state["network"])
+        if self.projection is not None:
+            self.projection.load_state_dict(state["projection"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.epoch, self.step = state["epoch"], state["step"]
@@ -249,7 +260,16 @@ def _training_corpus(corpus: CorpusConfig, run: RunConfig, data: Path) -> Traini
     guideline = GUIDELINES[corpus.guideline]
     sentences = READERS[corpus.format](data / corpus.path, guideline)
     soft = load_soft_labels(run.soft_labels, corpus.path, sentences) if run.soft_labels else {}
-    return TrainingCorpus(guideline, sentences, corpus.share, corpus.serving_weight, soft, run.soft_weight)
+    states = soft.pop(STATES, None)
+    return TrainingCorpus(
+        guideline,
+        sentences,
+        corpus.share,
+        corpus.serving_weight,
+        soft,
+        run.soft_weight,
+        states if run.states_weight else None,
+    )
 
 
 def _running_average(network: nn.Module, decay: float) -> AveragedModel:
@@ -262,14 +282,14 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype:
     return names[wanted] if wanted != "auto" else names["fp16" if device.type == "cuda" else "fp32"]
 
 
-def _parameter_groups(network: BertForClinicalNER, run: RunConfig) -> list[dict[str, Any]]:
-    """Weight decay for all but biases and LayerNorm; the new heads may learn faster than the encoder."""
+def _parameter_groups(objective: nn.Module, run: RunConfig) -> list[dict[str, Any]]:
+    """Weight decay for all but biases and LayerNorm; what is new may learn faster than the encoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in objective.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = 0.0 if name.endswith(NO_DECAY) or "embeddings" in name else run.weight_decay
-        rate = run.head_learning_rate if name.startswith("heads.") and run.head_learning_rate else run.learning_rate
+        rate = run.head_learning_rate if ".encoder." not in name and run.head_learning_rate else run.learning_rate
         groups.setdefault((decay, rate), []).append(parameter)
     return [{"params": p, "weight_decay": decay, "lr": rate} for (decay, rate), p in groups.items()]
 
