@@ -9,6 +9,7 @@ model takes most of the time (about 8 times the small one's).
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -72,9 +73,10 @@ def measure(data: Path, releases: dict[str, Path]) -> dict[str, Any]:
     linker = IcdLinker(Terminology.load(bundle_of(next(iter(releases.values()))) / TERMINOLOGY_FILE))
     return {
         "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "machine": machine(),
         "ner": scores,
         "assertion": evaluate_assertions(data / "negex" / "devel.tsv"),
+        "assertion_baseline": evaluate_assertions(data / "negex" / "devel.tsv", baseline=True),
         "icd": {
             name: evaluate_icd(data / "icd_linking" / f"bc5cdr_{name}.jsonl", linker)
             for name in ("devel_unseen", "devel")
@@ -88,6 +90,12 @@ def _taggers(task: Task, data: Path, releases: dict[str, Path]) -> Iterator[tupl
     _, training = read_corpus(data / task.train, "iob2", task.corpus)
     yield "dictionary", DictionaryTagger.train(training)
     yield "rules", RuleTagger.train(training)
+
+
+def machine() -> str:
+    """Cores and model of the processor."""
+    names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{os.cpu_count()} cores of {names[0].strip() if names else platform.machine()}"
 
 
 def tables(figures: dict[str, Any]) -> str:
@@ -110,7 +118,8 @@ def tables(figures: dict[str, Any]) -> str:
     row = figures["ner"][TASKS[0].title]
     for name in row[columns[0]]["per_type"]:
         lines += _row(name, *(_f1(row[column]["per_type"][name]) for column in columns))
-    negated, unseen, devel = figures["assertion"]["negated"], figures["icd"]["devel_unseen"], figures["icd"]["devel"]
+    negated, window = (figures[name]["negated"] for name in ("assertion", "assertion_baseline"))
+    unseen, devel = figures["icd"]["devel_unseen"], figures["icd"]["devel"]
     lines += [
         "",
         *_row("task", "command", "result"),
@@ -119,6 +128,11 @@ def tables(figures: dict[str, Any]) -> str:
             "negation, given concepts, NegEx kit devel",
             "`clincode evaluate assertion --data $DATA/negex/devel.tsv`",
             f"F1 {negated['f1']:.3f}, accuracy {negated['accuracy']:.3f}",
+        ),
+        *_row(
+            "the same, by a window of five words",
+            "`clincode evaluate assertion --baseline --data $DATA/negex/devel.tsv`",
+            f"F1 {window['f1']:.3f}, accuracy {window['accuracy']:.3f}",
         ),
         *_row(
             f"ICD-10-CM, mentions that training never shows ({unseen['n']})",
