@@ -31,9 +31,10 @@ def comprehensive_evaluation(
         out: folder for the pictures.
 
     Returns:
-        ``overall_f1``, ``per_type_f1`` (type → F1), ``improvement_over_baseline`` (difference of F1), ``report`` (a
-        table as text), ``confusion_matrix`` (words, gold labels by predicted labels, in the order of ``label_names``)
-        and ``figures`` (name → matplotlib figure).
+        ``overall_f1``, ``per_type_f1`` (type → F1), ``per_type`` (type → precision, recall, F1 and number of gold
+        entities ``n``), ``improvement_over_baseline`` (difference of F1), ``report`` (a table as text),
+        ``confusion_matrix`` (words, gold labels by predicted labels, in the order of ``label_names``) and ``figures``
+        (name → matplotlib figure).
     """
     _, gold, predicted = predict_batches(model, test_loader, device, label_names)
     scores = tag_scores(gold, predicted)
@@ -55,6 +56,7 @@ def comprehensive_evaluation(
     return {
         "overall_f1": overall,
         "per_type_f1": per_type,
+        "per_type": scores["per_type"],
         "improvement_over_baseline": overall - baseline_f1,
         "report": report(scores),
         "confusion_matrix": matrix,
@@ -108,7 +110,7 @@ def plot_comparison(model: Mapping[str, float], baseline: Mapping[str, float]) -
     axis.bar(places + 0.2, list(model.values()), 0.4, label="model", color="#4878a8")
     axis.set(title="Strict entity F1", ylabel="F1", ylim=(0, 1), xticks=places)
     axis.set_xticklabels(list(model))
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper right", bbox_to_anchor=(1, -0.1), ncols=2, frameon=False)
     figure.tight_layout()
     return figure
 

@@ -1,9 +1,9 @@
 """Errors of a tagger by kind and by what they would mean to a patient.
 
 Every wrong entity is one error of one kind. Gold and predicted entities that overlap are one error together: of type
-where their words are the same, of boundary otherwise. A gold entity that nothing overlaps is missing, a predicted one
-is hallucinated. Where the entity is negated, the error counts as one of negation instead: that is where a wrong code
-does most harm.
+where their words are the same, of boundary otherwise; where one takes in several, each of these is an error. A gold
+entity that nothing wrong overlaps is missing, a predicted one is hallucinated. Where the entity is negated, the error
+counts as one of negation instead: that is where a wrong code does most harm.
 """
 
 from collections import Counter
@@ -46,11 +46,10 @@ def classify_errors(
     """The errors of one sentence, in the order of their words."""
     gold, predicted = list(spans_of(gold_tags)), list(spans_of(predicted_tags))
     wrong = [span for span in gold if span not in predicted]
-    pairs: list[tuple[TagSpan | None, TagSpan | None]] = []
-    for guess in (span for span in predicted if span not in gold):
-        partner = max(wrong, key=lambda span: _overlap(span, guess), default=None)
-        pairs.append((partner if partner and _overlap(partner, guess) else None, guess))
-    pairs += [(span, None) for span in wrong if not any(span == partner for partner, _ in pairs)]
+    guesses = [span for span in predicted if span not in gold]
+    pairs: list[tuple[TagSpan | None, TagSpan | None]] = [(_partner(guess, wrong), guess) for guess in guesses]
+    paired = {span for span, _ in pairs}
+    pairs += [(span, _partner(span, guesses)) for span in wrong if span not in paired]
     pairs.sort(key=lambda pair: min(span.first for span in pair if span is not None))
     return [_instance(tuple(words), gold_span, guess) for gold_span, guess in pairs]
 
@@ -146,6 +145,12 @@ def _severity(kind: str, gold: TagSpan | None, predicted: TagSpan | None) -> int
     if tags & _MEDICATIONS or (gold and gold.tag in _DIAGNOSES):
         return CRITICAL
     return MODERATE
+
+
+def _partner(span: TagSpan, others: Iterable[TagSpan]) -> TagSpan | None:
+    """Of the others the one that shares most words with the span; None where none shares any."""
+    best = max(others, key=lambda other: _overlap(other, span), default=None)
+    return best if best and _overlap(best, span) else None
 
 
 def _overlap(first: TagSpan, second: TagSpan) -> int:

@@ -32,7 +32,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 TEMPLATES = (
     "The {} was diagnosed with major depressive disorder last year.",
     "This {} has chronic low back pain and takes ibuprofen 400 mg as needed.",
-    "A {} presented with crushing chest pain and was given aspirin 325 mg.",
+    "The {} presented with crushing chest pain and was given aspirin 325 mg.",
     "The {} denies shortness of breath, fever or chills.",
     "An MRI of the brain was ordered for the {} because of new seizures.",
     "The {} underwent laparoscopic cholecystectomy without complications.",
@@ -91,7 +91,8 @@ def ethics_assessment(
     """Matched pairs, calibration and the severity of errors.
 
     Without annotated examples in ``dataset_split``, calibration and severity are not known and are None; ``errors`` of
-    an earlier analysis give the severity all the same.
+    an earlier analysis give the severity all the same. Words that the network did not read have no probability and are
+    left out of the calibration.
 
     Returns:
         ``bias_results`` (a ``BiasResult`` a template and attribute), ``ece`` (expected calibration error of words over
@@ -100,13 +101,15 @@ def ethics_assessment(
     """
     bias = list(bias_results(model, tokenizer, device, label_names))
     bins, ece = [], None
-    if dataset_split is not None:
-        sentences = sentences_of(dataset_split, label_names)
+    sentences = sentences_of(dataset_split or (), label_names)
+    if sentences:
         predicted, sure = predict_words(model, [s.words for s in sentences], tokenizer, device, label_names)
         pairs = list(zip(sentences, predicted, strict=True))
-        right = [tag == guess for s, tags in pairs for tag, guess in zip(s.tags, tags, strict=True)]
-        bins = reliability(np.concatenate(sure), np.array(right))
-        ece = expected_calibration_error(bins)
+        right = np.array([tag == guess for s, tags in pairs for tag, guess in zip(s.tags, tags, strict=True)])
+        confidences = np.concatenate(sure)
+        was_read = confidences > 0
+        bins = reliability(confidences[was_read], right[was_read])
+        ece = expected_calibration_error(bins) if was_read.any() else None
         errors = errors or by_kind(e for s, tags in pairs for e in classify_errors(s.words, s.tags, tags))
     severities = None if errors is None else severity_distribution(errors)
     return {
@@ -159,6 +162,8 @@ def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
 def recommendation(bias: Sequence[BiasResult], ece: float | None, severities: Mapping[str, int] | None) -> str:
     """What the figures allow, and what must stand around the model. What was not measured speaks against it."""
     against = []
+    if not bias:
+        against.append("people were not compared")
     differing = sum(result.differs for result in bias)
     if differing:
         against.append(f"entities depend on the person in {differing} of {len(bias)} matched sets")

@@ -143,18 +143,19 @@ def predict_words(
 
 
 def tag_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Strict scores (``training.scoring``) over the types that occur in ``gold``."""
-    types = sorted({span.tag for tags in gold for span in spans_of(tags)})
+    """Strict scores (``training.scoring``) over the types that occur; one that is only predicted scores 0."""
+    types = sorted({span.tag for tags in (*gold, *predicted) for span in spans_of(tags)})
     return strict_scores(entity_set(gold), entity_set(predicted), names={name: name for name in types})
 
 
 def report(scores: Mapping[str, Any]) -> str:
-    """A table of precision, recall, F1 and number of entities by type, as text."""
+    """A table of precision, recall, F1 and number of gold entities by type, as plain text."""
     table = Table("", "precision", "recall", "F1", "entities", box=None)
     rows: dict[str, Scores] = {**scores["per_type"], "micro": {**scores["micro"], "n": scores["n"]}}
     for name, row in rows.items():
         table.add_row(name, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), str(row["n"]))
-    console = Console(width=80)
+    # Plain wherever it is made: in a notebook and on a terminal rich would write escape codes into the string.
+    console = Console(width=80, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as text:
         console.print(table)
     return text.get()

@@ -23,6 +23,9 @@ from training.ethics import (
 LABEL_NAMES = bio_labels(("Chemical", "Disease"))
 
 
+ALIKE = BiasResult("sex", "The {} has gout.", {"man": (("DIAG", "gout"),), "woman": (("DIAG", "gout"),)})
+
+
 def test_calibration_is_the_mean_distance_of_bins_by_size() -> None:
     confidences = np.array([0.95] * 8 + [0.55] * 2)
     right = np.array([True] * 6 + [False] * 2 + [True, False])
@@ -52,8 +55,29 @@ def test_a_model_that_finds_nothing_treats_all_alike(
     assert (tmp_path / "reliability.png").stat().st_size > 1000
 
 
+def test_what_was_not_read_is_not_calibrated(tiny_model: BertForClinicalNER, word_tokenizer: Any) -> None:
+    tiny_model.heads["clincode"].bias.data[0] = 50.0  # type: ignore[union-attr]
+    # The tiny encoder has 128 positions: the words beyond have no probability.
+    split = [TaggedSentence(("pain",) * 400, ("O",) * 400)]
+    result = ethics_assessment(tiny_model, word_tokenizer, "cpu", LABEL_NAMES, dataset_split=split)
+    assert sum(b.count for b in result["reliability"]) == 124
+    assert result["ece"] == pytest.approx(0, abs=0.01)
+
+
+def test_an_empty_split_measures_nothing(tiny_model: BertForClinicalNER, word_tokenizer: Any) -> None:
+    result = ethics_assessment(tiny_model, word_tokenizer, "cpu", LABEL_NAMES, dataset_split=[])
+    assert result["ece"] is None
+    assert result["severity_distribution"] is None
+    assert "not measured" in result["deployment_recommendation"]
+
+
+def test_the_article_before_the_person_fits_every_variant() -> None:
+    assert len(TEMPLATES) >= 20
+    assert not [template for template in TEMPLATES if "a {}" in template.lower() or "an {}" in template.lower()]
+
+
 def test_the_person_is_no_difference_but_a_lost_entity_is() -> None:
-    same = BiasResult("sex", "The {} has gout.", {"man": (("DIAG", "gout"),), "woman": (("DIAG", "gout"),)})
+    same = ALIKE
     lost = BiasResult("sex", "The {} has gout.", {"man": (("DIAG", "gout"),), "woman": ()})
     assert not same.differs
     assert lost.differs
@@ -80,10 +104,15 @@ def test_an_entity_that_takes_in_the_person_counts_without_them(
     ],
 )
 def test_what_speaks_against_it_is_said(ece: float | None, severities: dict[str, int] | None, part: str) -> None:
-    assert part in recommendation([], ece, severities)
+    assert part in recommendation([ALIKE], ece, severities)
 
 
 def test_nothing_against_it_still_needs_a_coder() -> None:
-    text = recommendation([], 0.01, {"critical": 0, "moderate": 0, "minor": 3})
+    text = recommendation([ALIKE], 0.01, {"critical": 0, "moderate": 0, "minor": 3})
     assert "Nothing measured" in text
     assert "coder" in text
+
+
+def test_people_that_were_not_compared_speak_against_it() -> None:
+    text = recommendation([], 0.01, {"critical": 0, "moderate": 0, "minor": 3})
+    assert text.startswith("Not for unattended use: people were not compared")

@@ -12,7 +12,7 @@ from clincode.labels import bio_labels
 from clincode.model import BertForClinicalNER
 from training.comprehensive import comprehensive_evaluation, confusion_matrix
 from training.corpora import TaggedSentence
-from training.loop import evaluate, make_loader, predict_words, train_epoch
+from training.loop import evaluate, make_loader, predict_words, report, tag_scores, train_epoch
 from training.profiling import profile_inference
 
 LABEL_NAMES = bio_labels(("Chemical", "Disease"))
@@ -49,11 +49,11 @@ def test_training_lowers_the_loss_and_is_scored_by_whole_entities(
     scheduler = get_linear_schedule_with_warmup(optimizer, 2, 100)
     losses = [train_epoch(tiny_model, loader, optimizer, scheduler, "cpu") for _ in range(12)]
     assert losses[-1] < losses[0] / 3
-    loss, f1, report = evaluate(tiny_model, loader, "cpu", LABEL_NAMES)
+    loss, f1, table = evaluate(tiny_model, loader, "cpu", LABEL_NAMES)
     assert loss < losses[0] / 3
     assert f1 > 0.9
-    assert "Chemical" in report
-    assert "micro" in report
+    assert "Chemical" in table
+    assert "micro" in table
 
     result = comprehensive_evaluation(
         tiny_model,
@@ -68,8 +68,20 @@ def test_training_lowers_the_loss_and_is_scored_by_whole_entities(
     assert result["overall_f1"] == f1
     assert result["improvement_over_baseline"] == pytest.approx(f1 - 0.5)
     assert set(result["per_type_f1"]) == {"Chemical", "Disease"}
+    assert result["per_type"]["Disease"]["f1"] == result["per_type_f1"]["Disease"]
     assert result["confusion_matrix"].sum() == sum(len(s.words) for s in SENTENCES)
     assert {file.name for file in tmp_path.iterdir()} == {"confusion.png", "comparison.png", "training.png"}
+
+
+def test_a_report_is_plain_and_has_what_is_only_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a notebook has it
+    text = report(tag_scores([["B-Disease", "O"]], [["B-Disease", "B-Chemical"]]))
+    assert [line.split() for line in text.splitlines()] == [
+        ["precision", "recall", "F1", "entities"],
+        ["Chemical", "0.000", "0.000", "0.000", "0"],
+        ["Disease", "1.000", "1.000", "1.000", "1"],
+        ["micro", "0.500", "1.000", "0.667", "1"],
+    ]
 
 
 def test_every_word_has_a_tag_and_what_is_cut_off_is_outside(
