@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,9 +88,13 @@ def measure(data: Path, releases: dict[str, Path]) -> dict[str, Any]:
 def _taggers(task: Task, data: Path, releases: dict[str, Path]) -> Iterator[tuple[str, Tagger]]:
     for name, release in releases.items():
         yield name, model_tagger(release, task.head)
-    _, training = read_corpus(data / task.train, "iob2", task.corpus)
-    yield "dictionary", DictionaryTagger.train(training)
-    yield "rules", RuleTagger.train(training)
+    yield from _baselines(data / task.train, task.corpus).items()
+
+
+@cache
+def _baselines(training: Path, corpus: str) -> dict[str, Tagger]:
+    _, sentences = read_corpus(training, "iob2", corpus)
+    return {"dictionary": DictionaryTagger.train(sentences), "rules": RuleTagger.train(sentences)}
 
 
 def machine() -> str:

@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from clincode.config import ModelConfig
@@ -23,7 +24,8 @@ from clincode.model import BertForClinicalNER, NerEngine
 from clincode.windows import Windower
 from training.corpora import GUIDELINES, READERS
 from training.evaluate_ner import ModelTagger, evaluate_tagger
-from training.run_config import ConfigError, DevelConfig, load_run_config
+from training.plots import BLUE, canvas, saved
+from training.run_config import DevelConfig, load_run_config, read_config
 
 SCORES_FILE = "scores.json"
 
@@ -53,15 +55,6 @@ class AblationConfig(BaseModel):
     seeds: Annotated[list[int], Field(min_length=1)]
     devel: Annotated[dict[str, DevelConfig], Field(min_length=1)]
     variants: Annotated[list[Variant], Field(min_length=1)]
-
-
-def load_ablation(path: Path) -> AblationConfig:
-    """Read and check the YAML; ``ConfigError`` names every fault."""
-    try:
-        return AblationConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigError(f"{path}: {len(faults)} faults\n" + "\n".join(faults)) from None
 
 
 def changed(base: dict[str, Any], *changes: dict[str, Any]) -> dict[str, Any]:
@@ -136,24 +129,18 @@ def _cell(runs: list[dict[str, float]], against: list[dict[str, float]], devel: 
 
 def plot(config: AblationConfig, scores: dict[str, list[dict[str, float]]], out: Path) -> None:
     """Every run as a point, a panel a devel set, a row a variant."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
     names = [variant.name for variant in config.variants if scores.get(variant.name)][::-1]
     height = 1.2 + 0.32 * len(names)
-    figure, axes = plt.subplots(1, len(config.devel), figsize=(4.2 * len(config.devel) + 2, height), sharey=True)
-    for axis, devel in zip(axes if len(config.devel) > 1 else [axes], config.devel, strict=True):
+    figure, axes = canvas(4.2 * len(config.devel) + 2, height, columns=len(config.devel), sharey=True)
+    for axis, devel in zip(np.ravel(axes), config.devel, strict=True):
         for row, name in enumerate(names):
             values = [run[devel] for run in scores[name] if devel in run]
-            axis.plot(values, [row] * len(values), "o", color="#4878a8", alpha=0.6)
+            axis.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.6)
             if values:
                 axis.plot([statistics.mean(values)], [row], "|", color="black", markersize=14)
         axis.set(title=devel, xlabel="strict F1", yticks=range(len(names)), yticklabels=names)
         axis.grid(axis="x", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(out, dpi=120)
+    saved(figure, out)
 
 
 def main(
@@ -163,7 +150,8 @@ def main(
     report: Annotated[Path, typer.Option(help="Markdown file whose `ablation` markers enclose the table")],
 ) -> None:
     """Train and score all variants, and write table and picture after each."""
-    ablation = load_ablation(config)
+    ablation = read_config(config, AblationConfig)
+    canvas(1, 1)  # what draws must be there before hours of training, not after them
     base = yaml.safe_load(ablation.run.read_text(encoding="utf-8"))
     # Seed by seed, so that a stopped ablation has few complete rounds rather than few complete variants.
     jobs = [

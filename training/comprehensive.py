@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from clincode.model import BertForClinicalNER
-from clincode.types import IntArray
+from training.confusion import confusion_matrix
 from training.loop import TensorBatch, predict_batches, report, tag_scores
+from training.plots import BLUE, GREY, RED, canvas, plot_confusion, saved
 
 
 def comprehensive_evaluation(
@@ -52,7 +53,7 @@ def comprehensive_evaluation(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            figure.savefig(out / f"{name}.png", dpi=120)
+            saved(figure, out / f"{name}.png")
     return {
         "overall_f1": overall,
         "per_type_f1": per_type,
@@ -64,40 +65,9 @@ def comprehensive_evaluation(
     }
 
 
-def confusion_matrix(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]], label_names: Sequence[str]
-) -> IntArray:
-    """Number of words by gold label (row) and predicted label (column), ``(labels, labels)``."""
-    index = {label: i for i, label in enumerate(label_names)}
-    matrix = np.zeros((len(label_names), len(label_names)), dtype=np.int64)
-    for row, column in zip(gold, predicted, strict=True):
-        np.add.at(matrix, ([index[tag] for tag in row], [index[tag] for tag in column]), 1)
-    return matrix
-
-
-def plot_confusion(matrix: IntArray, label_names: Sequence[str]) -> Any:
-    """Share of each gold label's words that got each label, with the counts written in."""
-    plt = _pyplot()
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    size = 2.2 + 0.75 * len(label_names)
-    figure, axis = plt.subplots(figsize=(size, size * 0.85))
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        if count:
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axis.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=8)
-    ticks = range(len(label_names))
-    axis.set(title="Words by label", xlabel="predicted", ylabel="gold", xticks=ticks, yticks=ticks)
-    axis.set_xticklabels(label_names, rotation=45, ha="right")
-    axis.set_yticklabels(label_names)
-    figure.tight_layout()
-    return figure
-
-
 def plot_comparison(model: Mapping[str, float], baseline: Mapping[str, float]) -> Any:
     """Bars of F1 by type, the baseline's beside the model's where it is known."""
-    plt = _pyplot()
-    figure, axis = plt.subplots(figsize=(1.8 + 1.3 * len(model), 4))
+    figure, axis = canvas(1.8 + 1.3 * len(model), 4)
     places = np.arange(len(model))
     known = [name for name in model if name in baseline]
     axis.bar(
@@ -105,35 +75,23 @@ def plot_comparison(model: Mapping[str, float], baseline: Mapping[str, float]) -
         [baseline[n] for n in known],
         0.4,
         label="baseline",
-        color="#c0c0c0",
+        color=GREY,
     )
-    axis.bar(places + 0.2, list(model.values()), 0.4, label="model", color="#4878a8")
+    axis.bar(places + 0.2, list(model.values()), 0.4, label="model", color=BLUE)
     axis.set(title="Strict entity F1", ylabel="F1", ylim=(0, 1), xticks=places)
     axis.set_xticklabels(list(model))
-    axis.legend(loc="upper right", bbox_to_anchor=(1, -0.1), ncols=2, frameon=False)
-    figure.tight_layout()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def plot_training(history: Sequence[Mapping[str, float]]) -> Any:
     """Training loss and validation F1 by epoch, on two axes."""
-    plt = _pyplot()
     epochs = range(1, len(history) + 1)
-    figure, losses = plt.subplots(figsize=(6, 3.5))
-    losses.plot(epochs, [epoch["train_loss"] for epoch in history], "o-", color="#b2182b")
+    figure, losses = canvas(6, 3.5)
+    losses.plot(epochs, [epoch["train_loss"] for epoch in history], "o-", color=RED)
     losses.set(title="Training", xlabel="epoch", xticks=list(epochs))
-    losses.set_ylabel("training loss", color="#b2182b")
+    losses.set_ylabel("training loss", color=RED)
     scores = losses.twinx()
-    scores.plot(epochs, [epoch["val_f1"] for epoch in history], "s-", color="#4878a8")
-    scores.set_ylabel("validation F1", color="#4878a8")
-    figure.tight_layout()
+    scores.plot(epochs, [epoch["val_f1"] for epoch in history], "s-", color=BLUE)
+    scores.set_ylabel("validation F1", color=BLUE)
     return figure
-
-
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
-    return plt

@@ -16,10 +16,12 @@ from clincode.decode import TagSpan, spans_of
 from clincode.model import BertForClinicalNER
 from training.explore import sentences_of
 from training.loop import predict_words
+from training.plots import RED, canvas, saved
 from training.rules import window_negated
 
 KINDS = ("boundary", "type", "missing", "hallucinated", "negation")
 CRITICAL, MODERATE, MINOR = 3, 2, 1
+COLOURS = (RED, "#ef8a62", "#a8a8a8")
 SEVERITIES = {CRITICAL: "critical", MODERATE: "moderate", MINOR: "minor"}
 _DIAGNOSES = {"DIAG", "DIAGNOSIS", "Disease"}
 _MEDICATIONS = {"MED", "MEDICATION", "Chemical"}
@@ -100,26 +102,18 @@ def summary(errors: Mapping[str, Sequence[ErrorInstance]], examples: int = 3) ->
 
 def plot_errors(errors: Mapping[str, Sequence[ErrorInstance]], out: Path | None = None) -> Any:
     """Errors by kind, the bars stacked by severity; returns the matplotlib figure, written to ``out`` if given."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axis = plt.subplots(figsize=(7, 3.5))
-    left = [0] * len(errors)
-    for (severity, name), colour in zip(SEVERITIES.items(), ("#b2182b", "#ef8a62", "#a8a8a8"), strict=True):
+    figure, axis = canvas(7, 1.4 + 0.45 * len(errors))
+    left: list[float] = [0.0] * len(errors)
+    for (severity, name), colour in zip(SEVERITIES.items(), COLOURS, strict=True):
         counts = [sum(error.severity == severity for error in instances) for instances in errors.values()]
         axis.barh(list(errors), counts, left=left, label=name, color=colour)
         left = [before + count for before, count in zip(left, counts, strict=True)]
     axis.invert_yaxis()
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(title="Errors by kind and clinical severity", xlabel="errors")
-    axis.legend()
-    figure.tight_layout()
-    if out is not None:
-        figure.savefig(out, dpi=120)
-    return figure
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set(xlabel="errors", xlim=(0, 1.04 * max(*left, 1)))
+    axis.grid(axis="x", color="#e3e8ee")
+    figure.legend(loc="outside upper center", ncols=len(SEVERITIES), frameon=False)
+    return saved(figure, out)
 
 
 def _instance(words: tuple[str, ...], gold: TagSpan | None, predicted: TagSpan | None) -> ErrorInstance:

@@ -16,6 +16,7 @@ from clincode.windows import word_spans
 from training.errors import ErrorInstance, by_kind, classify_errors, severity_distribution
 from training.explore import sentences_of
 from training.loop import predict_words
+from training.plots import BLUE, canvas, saved
 
 BINS = 10
 WELL_CALIBRATED = 0.05
@@ -185,15 +186,10 @@ def recommendation(bias: Sequence[BiasResult], ece: float | None, severities: Ma
 
 def plot_reliability(bins: Sequence[ReliabilityBin], out: Path | None = None) -> Any:
     """Accuracy by probability, and below how many words each bin holds; returns the matplotlib figure."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
-    figure, (curve, counts) = plt.subplots(2, 1, figsize=(5, 6), sharex=True, height_ratios=(3, 1))
+    figure, (curve, counts) = canvas(5, 6, rows=2, sharex=True, height_ratios=(3, 1))
     filled = [b for b in bins if b.count]
     width = 1 / BINS
-    curve.bar([b.low + width / 2 for b in filled], [b.accuracy for b in filled], width * 0.9, color="#4878a8")
+    curve.bar([b.low + width / 2 for b in filled], [b.accuracy for b in filled], width * 0.9, color=BLUE)
     curve.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="perfectly calibrated")
     curve.set(title="Reliability of words' probabilities", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     curve.legend(loc="upper left")
@@ -201,10 +197,7 @@ def plot_reliability(bins: Sequence[ReliabilityBin], out: Path | None = None) ->
     counts.set(xlabel="probability", ylabel="words (log scale)")
     if filled:
         counts.set_yscale("log")
-    figure.tight_layout()
-    if out is not None:
-        figure.savefig(out, dpi=120)
-    return figure
+    return saved(figure, out)
 
 
 def _words(text: str) -> list[str]:

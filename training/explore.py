@@ -12,6 +12,7 @@ from typing import Any
 from clincode.decode import spans_of
 from clincode.labels import OUTSIDE
 from training.corpora import TaggedSentence
+from training.plots import BLUE, canvas, saved
 
 Dataset = Mapping[str, Iterable[Any]]
 _TOP = 20
@@ -67,24 +68,17 @@ def plot_entity_analysis(dataset: Dataset, label_names: Sequence[str] | None = N
 
     Returns the matplotlib figure; written to ``out`` where one is given.
     """
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ValueError("plots need matplotlib: pip install 'clincode[reports]'") from None
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
     splits = {name: sentences_of(split, label_names or _feature_names(dataset)) for name, split in dataset.items()}
     train = _training_split(splits)
-    figure, ((labels_axis, lengths_axis), (entities_axis, forms_axis)) = plt.subplots(2, 2, figsize=(14, 10))
+    figure, ((labels_axis, lengths_axis), (entities_axis, forms_axis)) = canvas(14, 10, rows=2, columns=2)
 
     counts = Counter(tag for sentence in train for tag in sentence.tags).most_common()
-    labels_axis.bar([label for label, _ in counts], [count for _, count in counts], color="#4878a8")
+    labels_axis.bar([label for label, _ in counts], [count for _, count in counts], color=BLUE)
     labels_axis.set(title="Words by label (log scale)", ylabel="words", yscale="log")
     labels_axis.tick_params(axis="x", rotation=45)
 
     lengths = [len(sentence.words) for sentence in train]
-    lengths_axis.hist(lengths, bins=min(60, max(lengths, default=1)), color="#4878a8")
+    lengths_axis.hist(lengths, bins=min(60, max(lengths, default=1)), color=BLUE)
     lengths_axis.set(title="Words an example", xlabel="words", ylabel="examples")
 
     by_tag: dict[str, list[int]] = {}
@@ -99,12 +93,9 @@ def plot_entity_analysis(dataset: Dataset, label_names: Sequence[str] | None = N
         entities_axis.legend()
 
     forms = entity_forms(train).most_common(_TOP)[::-1]
-    forms_axis.barh([f"{form} ({tag})" for (form, tag), _ in forms], [count for _, count in forms], color="#4878a8")
+    forms_axis.barh([f"{form} ({tag})" for (form, tag), _ in forms], [count for _, count in forms], color=BLUE)
     forms_axis.set(title=f"The {_TOP} most frequent entities", xlabel="mentions")
-    figure.tight_layout()
-    if out is not None:
-        figure.savefig(out, dpi=120)
-    return figure
+    return saved(figure, out)
 
 
 def _training_split(splits: Mapping[str, list[TaggedSentence]]) -> list[TaggedSentence]:

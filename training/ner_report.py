@@ -6,28 +6,27 @@ The file needs nothing beside it: figures are embedded. It holds no text of the 
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from clincode.decode import TagSpan, spans_of
+from clincode.decode import TagSpan
 from clincode.labels import OUTSIDE, TAG_TO_TYPE, split_label
+from clincode.types import IntArray
+from training.confusion import NONE, entity_confusion, token_confusion
 from training.corpora import Guideline, TaggedSentence
+from training.plots import BLUE, DPI, canvas, plot_confusion
 from training.run_log import METRICS_FILE
 
 if TYPE_CHECKING:
     from training.errors import ErrorInstance
 
 EXAMPLES_A_KIND = 5
-_NONE = "none"
-_COLOURS = ("#4878a8", "#b8c4d0", "#d9a441", "#8fae6b")
-_SEVERITY_COLOURS = ("#a83c2c", "#e39b4b", "#f2d9a0")
-_Counts = npt.NDArray[np.int64]
+_COLOURS = (BLUE, "#b8c4d0", "#d9a441", "#8fae6b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def write_ner_report(
     try:
         from jinja2 import Environment, FileSystemLoader
     except ModuleNotFoundError:
-        raise _not_installed() from None
+        raise ValueError("the report needs jinja2: pip install 'clincode[reports]'") from None
     tags = tuple(dict.fromkeys(guideline.tags.values()))
     gold = [sentence.tags for sentence in sentences]
     found = [_only(tags, sequence) for sequence in predicted]
@@ -88,7 +87,7 @@ def write_ner_report(
         figures=[
             _f1_section(systems),
             _confusion_section("Words", "words", tags, OUTSIDE, token_confusion(gold, found, tags)),
-            _confusion_section("Entities", "entities", tags, _NONE, entity_confusion(gold, found, tags)),
+            _confusion_section("Entities", "entities", tags, NONE, entity_confusion(gold, found, tags)),
             _errors_section(errors),
             *([_history_section(list(history))] if history is not None else []),
         ],
@@ -118,57 +117,6 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
-def token_confusion(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], tags: Sequence[str]) -> _Counts:
-    """Words by annotated (rows) and predicted (columns) tag: ``(tags + 1, tags + 1)``, the last being outside."""
-    pairs = (
-        (split_label(a)[1] or OUTSIDE, split_label(b)[1] or OUTSIDE)
-        for one, other in zip(gold, predicted, strict=True)
-        for a, b in zip(one, other, strict=True)
-    )
-    return _matrix(pairs, (*tags, OUTSIDE))
-
-
-def entity_confusion(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], tags: Sequence[str]) -> _Counts:
-    """Entities by annotated (rows) and predicted (columns) tag: ``(tags + 1, tags + 1)``, the last being none.
-
-    An annotated entity is held against the predicted one that it shares the largest part of their words with; each is
-    used once. What shares no word with anything is missed (last column) or made up (last row).
-    """
-    pairs = (
-        (one.tag if one else _NONE, other.tag if other else _NONE)
-        for a, b in zip(gold, predicted, strict=True)
-        for one, other in _paired(spans_of(a), spans_of(b))
-    )
-    return _matrix(pairs, (*tags, _NONE))
-
-
-def _paired(
-    gold: Sequence[TagSpan], predicted: Sequence[TagSpan]
-) -> Iterator[tuple[TagSpan, TagSpan] | tuple[TagSpan, None] | tuple[None, TagSpan]]:
-    shares = {(g, p): _shared(g, p) for g in gold for p in predicted}
-    free_gold, free_predicted = set(gold), set(predicted)
-    # Of equal shares, that of the same type.
-    order = sorted(shares, key=lambda pair: (-shares[pair], pair[0].tag != pair[1].tag))
-    for one, other in order:
-        if shares[one, other] and one in free_gold and other in free_predicted:
-            free_gold.remove(one)
-            free_predicted.remove(other)
-            yield one, other
-    yield from ((one, None) for one in free_gold)
-    yield from ((None, other) for other in free_predicted)
-
-
-def _shared(one: TagSpan, other: TagSpan) -> float:
-    """Words that two spans share, of all that they have (Jaccard)."""
-    common = min(one.last, other.last) - max(one.first, other.first) + 1
-    return max(common, 0) / (max(one.last, other.last) - min(one.first, other.first) + 1)
-
-
-def _matrix(pairs: Iterable[tuple[str, str]], names: Sequence[str]) -> _Counts:
-    counts = Counter(pairs)
-    return np.array([[counts[row, column] for column in names] for row in names], dtype=np.int64)
-
-
 def _only(tags: Sequence[str], sequence: Sequence[str]) -> list[str]:
     """The sequence without the tags that the corpus does not annotate."""
     return [label if split_label(label)[1] in tags else OUTSIDE for label in sequence]
@@ -195,7 +143,7 @@ def _score_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _f1_section(systems: Sequence[tuple[str, Mapping[str, Any]]]) -> Section:
     rows = [_score_rows(scores) for _, scores in systems]
     names = [row["name"] for row in rows[0]]
-    figure, axis = _canvas(7, 1.2 + 0.2 * len(names) * (len(systems) + 1))
+    figure, axis = canvas(7, 1.2 + 0.2 * len(names) * (len(systems) + 1))
     height = 0.8 / len(systems)
     for index, ((system, _), values) in enumerate(zip(systems, rows, strict=True)):
         f1 = [row["f1"] for row in values]
@@ -213,52 +161,39 @@ def _f1_section(systems: Sequence[tuple[str, Mapping[str, Any]]]) -> Section:
     return Section("F1 by type", "Lines on the bars are the intervals.", _png(figure), alt)
 
 
-def _confusion_section(heading: str, unit: str, tags: Sequence[str], rest: str, counts: _Counts) -> Section:
+def _confusion_section(heading: str, unit: str, tags: Sequence[str], rest: str, counts: IntArray) -> Section:
     names = [*(TAG_TO_TYPE[tag].value for tag in tags), rest]
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
-    figure, axis = _canvas(1.9 + 0.95 * len(names), 1.1 + 0.75 * len(names))
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.6 else "#1d2733"
-        text = f"{share:.0%}\n{counts[row, column]:,}" if counts[row, column] else "·"
-        axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    axis.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="annotated")
-    axis.set_xticklabels(names, rotation=35, ha="right", rotation_mode="anchor")
-    axis.set_yticklabels(names)
+    shares = counts.diagonal() / np.maximum(counts.sum(axis=1), 1)
     note = {
         "words": "Each row is what the words annotated as one type were predicted as: share of the row, and count.",
         "entities": "Each annotated entity beside the predicted one that it shares most words with, whatever the "
         f"boundaries; “{rest}” is missed (last column) or made up (last row).",
     }[unit]
-    right = "; ".join(f"{name} {share:.0%}" for name, share in zip(names, shares.diagonal(), strict=True))
-    return Section(f"Confusion of {heading.lower()}", note, _png(figure), f"Heat map; share on the diagonal: {right}")
+    right = "; ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True))
+    return Section(
+        f"Confusion of {heading.lower()}",
+        note,
+        _png(plot_confusion(counts, names)),
+        f"Heat map; share on the diagonal: {right}",
+    )
 
 
 def _errors_section(errors: Mapping[str, Sequence["ErrorInstance"]]) -> Section:
-    from training.errors import SEVERITIES
+    from training.errors import SEVERITIES, plot_errors
 
     counts = {kind: Counter(error.severity for error in instances) for kind, instances in errors.items()}
-    figure, axis = _canvas(7, 1.4 + 0.45 * len(errors))
-    left = np.zeros(len(errors))
-    for (severity, name), colour in zip(SEVERITIES.items(), _SEVERITY_COLOURS, strict=True):
-        widths = np.array([count[severity] for count in counts.values()], dtype=float)
-        axis.barh(list(errors), widths, left=left, color=colour, label=name)
-        left += widths
-    axis.invert_yaxis()
-    axis.set(xlabel="errors", xlim=(0, 1.04 * max(*left, 1)))
-    axis.grid(axis="x", color="#e3e8ee")
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(SEVERITIES), frameon=False)
     rows = [[kind, *(count[severity] for severity in SEVERITIES), count.total()] for kind, count in counts.items()]
     total = ["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])]
     alt = "Bars of errors by kind: " + "; ".join(f"{kind} {count.total()}" for kind, count in counts.items())
     note = "By kind, and by what they would mean to a patient; an error near words that negate counts as negation."
-    return Section("Errors", note, _png(figure), alt, [["kind", *SEVERITIES.values(), "all"], *rows, total])
+    return Section(
+        "Errors", note, _png(plot_errors(errors)), alt, [["kind", *SEVERITIES.values(), "all"], *rows, total]
+    )
 
 
 def _history_section(history: Sequence[Mapping[str, float]]) -> Section:
     epochs = [line["epoch"] for line in history]
-    figure, axes = _canvas(7, 3, columns=2)
+    figure, axes = canvas(7, 3, columns=2)
     for axis, name, label in zip(axes, ("loss", "devel_f1"), ("training loss", "devel F1"), strict=True):
         axis.plot(epochs, [line[name] for line in history], marker="o", color=_COLOURS[0])
         axis.set(xlabel="epoch", title=label, xticks=epochs if len(epochs) <= 12 else axis.get_xticks())
@@ -295,25 +230,7 @@ def _marked(words: Sequence[str], span: TagSpan | None) -> list[tuple[str, str]]
     return [(" ".join(piece), tag) for piece, tag in cuts if piece]
 
 
-def _canvas(width: float, height: float, *, columns: int = 1) -> tuple[Any, Any]:
-    """A figure of so many inches, and its axes; drawn without a display and without matplotlib's global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise _not_installed() from None
-    figure = Figure(figsize=(width, height))
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    for axis in axes:
-        axis.set_axisbelow(True)
-    return figure, axes[0] if columns == 1 else axes
-
-
 def _png(figure: Any) -> str:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    figure.savefig(buffer, format="png", dpi=DPI)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _not_installed() -> ValueError:
-    return ValueError("the report needs matplotlib and jinja2: pip install 'clincode[reports]'")

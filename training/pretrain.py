@@ -15,15 +15,14 @@ from typing import Annotated, Any, Literal
 
 import torch
 import typer
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForMaskedLM, AutoTokenizer, get_linear_schedule_with_warmup
 
 from training.corpora import GUIDELINES, documents, read_iob2
 from training.encoders import encoder_folder
-from training.run_config import ConfigError
+from training.run_config import read_config
 
 MASKED, KEPT_OF_MASKED = 0.15, 0.1
 IGNORED = -100
@@ -52,15 +51,6 @@ class PretrainConfig(BaseModel):
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.06
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
-
-
-def load_pretrain_config(path: Path) -> PretrainConfig:
-    """Read and check a run's YAML; ``ConfigError`` names every fault."""
-    try:
-        return PretrainConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigError(f"{path}: {len(faults)} faults\n" + "\n".join(faults)) from None
 
 
 def read_texts(source: TextSource, data: Path) -> Iterator[str]:
@@ -112,7 +102,7 @@ def main(
     out: Annotated[Path, typer.Option(help="the run's folder; an unfinished run in it is resumed")],
 ) -> None:
     """Pre-train on text of the domain."""
-    run = load_pretrain_config(config)
+    run = read_config(config, PretrainConfig)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     folder = encoder_folder(run.encoder)

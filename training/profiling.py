@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from clincode.model import BertForClinicalNER
+from training.plots import BLUE, canvas, saved
 
 SAMPLE_TEXTS = (
     "Crushing substernal pain since this morning, radiating to the jaw, relieved by nitroglycerin.",
@@ -82,21 +83,14 @@ def profile_inference(
 
 def plot_profile(figures: dict[str, Any], out: Path) -> None:
     """``latency.png``: time by length. ``throughput.png``: texts a second by batch."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 3.5))
-    axis.plot(list(figures["by_length"]), list(figures["by_length"].values()), "o-", color="#4878a8")
+    figure, axis = canvas(6, 3.5)
+    axis.plot(list(figures["by_length"]), list(figures["by_length"].values()), "o-", color=BLUE)
     axis.set(title="One sequence", xlabel="sub-tokens", ylabel="median ms", ylim=(0, None))
-    figure.tight_layout()
-    figure.savefig(out / "latency.png", dpi=120)
-    figure, axis = plt.subplots(figsize=(6, 3.5))
-    axis.bar([str(size) for size in figures["throughput"]], list(figures["throughput"].values()), color="#4878a8")
+    saved(figure, out / "latency.png")
+    figure, axis = canvas(6, 3.5)
+    axis.bar([str(size) for size in figures["throughput"]], list(figures["throughput"].values()), color=BLUE)
     axis.set(title="Throughput", xlabel="texts a batch", ylabel="texts a second")
-    figure.tight_layout()
-    figure.savefig(out / "throughput.png", dpi=120)
+    saved(figure, out / "throughput.png")
 
 
 def _times(run: Callable[[], None], count: int, device: torch.device | str) -> list[float]:

@@ -1,13 +1,14 @@
 """One YAML file a training run, checked as a whole before anything is loaded."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.corpora import GUIDELINES, READERS
 
+Config = TypeVar("Config", bound=BaseModel)
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -110,7 +111,12 @@ class RunConfig(_Strict):
 
 
 def load_run_config(path: Path) -> RunConfig:
-    """Read and check a run's YAML.
+    """Read and check a run's YAML; see ``read_config``."""
+    return read_config(path, RunConfig)
+
+
+def read_config(path: Path, kind: type[Config]) -> Config:
+    """Read a YAML file and check it as a whole.
 
     Raises:
         ConfigError: with every fault that was found, each with the place of its key.
@@ -120,7 +126,7 @@ def load_run_config(path: Path) -> RunConfig:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
-        return RunConfig.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         faults = [f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
         raise ConfigError(f"{path}: {len(faults)} faults\n" + "\n".join(faults)) from None

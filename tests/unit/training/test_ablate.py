@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.ablate import AblationConfig, changed, load_ablation, table, write_report
-from training.run_config import ConfigError, RunConfig
+from training.ablate import AblationConfig, changed, table, write_report
+from training.run_config import ConfigError, RunConfig, read_config
 
 ROOT = Path(__file__).parents[3]
 
@@ -16,7 +16,7 @@ def test_changes_replace_keys_in_their_order_and_null_takes_one_away() -> None:
 
 
 def test_every_variant_of_the_shipped_ablation_is_a_valid_run() -> None:
-    ablation = load_ablation(ROOT / "config" / "ablation.yaml")
+    ablation = read_config(ROOT / "config" / "ablation.yaml", AblationConfig)
     base = yaml.safe_load((ROOT / ablation.run).read_text(encoding="utf-8"))
     names = [variant.name for variant in ablation.variants]
     assert len(set(names)) == len(names)
@@ -71,6 +71,6 @@ def test_faults_are_told_together(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("run: x.yaml\nseeds: []\ncolour: red\ndevel: {}\nvariants: []\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        load_ablation(path)
+        read_config(path, AblationConfig)
     for place in ("seeds", "colour", "devel", "variants"):
         assert place in str(caught.value)

@@ -1,26 +1,27 @@
 """The estimate's arithmetic, held against a real network."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from transformers import BertConfig, BertModel
 
 ROOT = Path(__file__).parents[3]
-spec = importlib.util.spec_from_file_location("estimate_gpu", ROOT / "scripts" / "estimate_gpu.py")
-assert spec is not None
-assert spec.loader is not None
-estimate = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(estimate)
 
 
-def test_weights_are_those_of_bert_base() -> None:
+@pytest.fixture(scope="module")
+def estimate(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("estimate_gpu")
+
+
+def test_weights_are_those_of_bert_base(estimate: ModuleType) -> None:
     config = BertConfig(vocab_size=28_996)
     real = sum(p.numel() for p in BertModel(config, add_pooling_layer=False).parameters())
     assert estimate.Shape().weights == pytest.approx(real, rel=0.002)
 
 
-def test_serving_needs_the_scores_of_one_layer_and_half_of_the_fp32_weights() -> None:
+def test_serving_needs_the_scores_of_one_layer_and_half_of_the_fp32_weights(estimate: ModuleType) -> None:
     shape = estimate.Shape()
     weights, activations = shape.serving_bytes(32, 512)
     assert weights == 2 * shape.weights
@@ -31,7 +32,7 @@ def test_serving_needs_the_scores_of_one_layer_and_half_of_the_fp32_weights() ->
     assert all(sum(s.serving_bytes(32, 512)) + estimate.CUDA_CONTEXT < 4e9 for s in estimate.SHAPES.values())
 
 
-def test_hours_follow_from_tokens_and_gpus() -> None:
+def test_hours_follow_from_tokens_and_gpus(estimate: ModuleType) -> None:
     options = {"length": 512, "peak": 312e12, "utilisation": 0.3}
     one = estimate.hours(estimate.Shape(), tokens=1e9, gpus=1, **options)
     assert estimate.hours(estimate.Shape(), tokens=2e9, gpus=4, **options) == pytest.approx(one / 2)

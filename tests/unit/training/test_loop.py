@@ -10,7 +10,8 @@ from transformers import get_linear_schedule_with_warmup
 
 from clincode.labels import bio_labels
 from clincode.model import BertForClinicalNER
-from training.comprehensive import comprehensive_evaluation, confusion_matrix
+from training.comprehensive import comprehensive_evaluation
+from training.confusion import confusion_matrix
 from training.corpora import TaggedSentence
 from training.loop import evaluate, make_loader, predict_words, report, tag_scores, train_epoch
 from training.profiling import profile_inference

@@ -9,9 +9,10 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
+from training.confusion import entity_confusion, token_confusion
 from training.corpora import GUIDELINES, TaggedSentence
 from training.evaluate_ner import score_tags
-from training.ner_report import entity_confusion, read_history, token_confusion, write_ner_report
+from training.ner_report import read_history, write_ner_report
 
 GUIDELINE = GUIDELINES["clincode"]
 SENTENCES = [

@@ -16,6 +16,8 @@ def test_the_notebook_runs_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyP
     notebook = nbformat.read(ROOT / "docs" / "clinical_ner.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "committed without outputs"
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [out for cell in notebook.cells for out in cell.get("outputs", ()) if "image/png" in out.get("data", {})]
+    assert len(shown) == 5, "figures are seen in the notebook, not only written"
     assert {
         "corpus.png", "confusion.png", "comparison.png", "training.png", "errors.png", "latency.png", "throughput.png",
         "reliability.png",
