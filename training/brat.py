@@ -7,7 +7,7 @@ longest is kept first, then the earliest; what would overlap is dropped. A new l
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +94,15 @@ def _text_bound(rest: str, length: int) -> Annotation | None:
     return Annotation(start, end, kind)
 
 
-def convert(document: Document) -> list[Annotation]:
-    """Flat annotations of the five types, in the order of the text; ``type`` is a tag such as ``DIAG``."""
+def convert(document: Document, names: Mapping[str, str] | None = None) -> list[Annotation]:
+    """Flat annotations in the order of the text: of the five types (``type`` is a tag such as ``DIAG``) in their
+    boundaries, or, where ``names`` maps the corpus's own types to tags, as the corpus has them."""
     widened = []
     for key, annotation in document.annotations.items():
-        tag = TAG_OF.get(annotation.type)
+        tag = (TAG_OF if names is None else names).get(annotation.type)
         if tag is not None:
-            start, end = _widen(document, key, annotation, TAKES_IN[tag])
+            takes_in = TAKES_IN[tag] if names is None else set()
+            start, end = _widen(document, key, annotation, takes_in)
             widened.append(Annotation(start, end, tag))
     kept: list[Annotation] = []
     for candidate in sorted(widened, key=lambda a: (a.start - a.end, a.start)):
@@ -145,11 +147,11 @@ def _tags(spans: list[tuple[int, int]], annotations: list[Annotation]) -> Iterat
         previous = inside
 
 
-def read_brat_folder(folder: Path) -> Iterator[TaggedWords]:
-    """All documents of a folder, in the order of their names."""
+def read_brat_folder(folder: Path, names: Mapping[str, str] | None = None) -> Iterator[TaggedWords]:
+    """All documents of a folder, in the order of their names; ``names`` as ``convert`` takes them."""
     files = sorted(folder.glob("*.ann"))
     if not files:
         raise BratError(f"{folder}: no .ann files")
     for path in files:
         document = read_document(path)
-        yield from tagged_sentences(document.text, convert(document))
+        yield from tagged_sentences(document.text, convert(document, names))

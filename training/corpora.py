@@ -52,6 +52,12 @@ class Guideline:
 
 
 _FIVE = ("DIAG", "PROC", "MED", "ANAT", "TEST")
+_MACCROBAT = (
+    *("Diagnostic_procedure", "Sign_symptom", "Biological_structure", "Detailed_description", "Lab_value"),
+    *("Disease_disorder", "Therapeutic_procedure", "Medication", "Date", "Clinical_event", "History", "Severity"),
+    *("Nonbiological_location", "Coreference", "Dosage", "Duration", "Age", "Sex", "Administration", "Distance"),
+    *("Activity", "Family_history", "Frequency", "Shape", "Time", "Color", "Subject", "Texture", "Area", "Outcome"),
+)
 
 GUIDELINES = {
     guideline.name: guideline
@@ -60,6 +66,7 @@ GUIDELINES = {
         Guideline("bc5cdr", {"Chemical": "MED", "Disease": "DIAG"}),
         Guideline("ncbi_disease", {"Disease": "DIAG"}),
         Guideline("anatem", {"Anatomy": "ANAT"}),
+        Guideline("maccrobat", {name: name for name in _MACCROBAT}),
         Guideline("unannotated", {}),
     )
 }
@@ -92,11 +99,11 @@ def read_iob2(path: Path, guideline: Guideline) -> list[TaggedSentence]:
 
 
 def read_brat(path: Path, guideline: Guideline) -> list[TaggedSentence]:
-    """Sentences of a folder of MACCROBAT-style ``.txt`` and ``.ann`` pairs, converted to the five types."""
-    if not guideline.is_complete:
-        raise CorpusError(f"{path}: brat folders are read in the guideline 'clincode', not '{guideline.name}'")
+    """Sentences of a folder of MACCROBAT-style ``.txt`` and ``.ann`` pairs: converted to the five types, or, in any
+    other guideline, the annotations that it names as they are."""
     try:
-        return [TaggedSentence(words, tags) for words, tags in read_brat_folder(path)]
+        names = None if guideline.is_complete else guideline.tags
+        return [TaggedSentence(words, tags) for words, tags in read_brat_folder(path, names)]
     except BratError as error:
         raise CorpusError(str(error)) from None
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import eager_mask
 
 LEVELS = 256
 
@@ -47,8 +49,37 @@ class FastDropout(nn.Module):
         return dropped
 
 
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention with this dropout, as ``transformers`` calls it: (batch, heads, tokens, size)."""
+    scores = query @ key.transpose(2, 3) * (query.size(-1) ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    drop = FastDropout(dropout).train(module.training)
+    weights: Tensor = drop(torch.softmax(scores, dim=-1))
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+ATTENTION = "fast_dropout"
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, eager_mask)
+
+
 def use_fast_dropout(network: nn.Module) -> int:
-    """Replace every ``nn.Dropout`` in the network; returns how many."""
+    """Replace every ``nn.Dropout`` in the network, and the one inside attention; returns how many modules."""
+    for module in network.modules():
+        # Families that bring their own attention, such as MPNet, drop with a module that is replaced below.
+        if isinstance(module, PreTrainedModel) and module._supports_sdpa:
+            module.set_attn_implementation(ATTENTION)
     found = [(name, module) for name, module in network.named_modules() if type(module) is nn.Dropout]
     for name, module in found:
         parent, _, attribute = name.rpartition(".")

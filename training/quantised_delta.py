@@ -3,8 +3,8 @@
 Fine-tuning moves weights by little, so a coarse difference over an exact base loses next to nothing, where
 quantising the weights themselves to so few bits would. Matrices are cut into groups of 64 along their rows; a group
 is ``scale * q`` with ``q`` in -7 … 7, two to a byte. Of matrices in which few rows changed (embeddings) only those rows
-are stored. Vectors are stored in FP16; a matrix that a low-rank adapter
-changed is stored as the adapter's two factors. All in numpy: merging on a serving host needs no torch.
+are stored. Vectors are stored in FP16; a matrix that a low-rank adapter changed is stored as its two factors, 8
+bits a weight, each direction with its own scale. All in numpy: merging on a serving host needs no torch.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ Tensors = dict[str, npt.NDArray[np.generic]]
 
 GROUP = 64
 LEVELS = 7
+ADAPTER_LEVELS = 127
 
 
 def encode_delta(base: Mapping[str, Array], tuned: Mapping[str, Array]) -> Tensors:
@@ -44,6 +45,23 @@ def encode_delta(base: Mapping[str, Array], tuned: Mapping[str, Array]) -> Tenso
     return stored
 
 
+def encode_adapter(adapter: Mapping[str, Array]) -> Tensors:
+    """Factors ``….lora_a`` (rank, in) and ``….lora_b`` (out, rank) in INT8, and their scales (rank,) in FP32."""
+    stored: Tensors = {}
+    for name, factor in adapter.items():
+        axis = _across(name)
+        scales = np.abs(factor.astype(np.float32)).max(axis=axis) / ADAPTER_LEVELS
+        steps = np.expand_dims(np.where(scales > 0, scales, 1), axis)
+        stored[name] = np.rint(factor.astype(np.float32) / steps).astype(np.int8)
+        stored[f"{name}.scales"] = scales.astype(np.float32)
+    return stored
+
+
+def _across(name: str) -> int:
+    """The axis of a factor that is not its rank."""
+    return 1 if name.endswith(".lora_a") else 0
+
+
 def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.generic]]) -> Tensors:
     """Base and difference → the fine-tuned tensors in FP16, heads included. Neither argument is changed.
 
@@ -68,8 +86,8 @@ def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.g
             used |= {f"{name}.packed", f"{name}.scales", f"{name}.rows"}
         if f"{name}.lora_b" in stored:
             # In FP64, for the sum's rounding differs between machines and the merged weights are known by their hash.
-            total = total + stored[f"{name}.lora_b"].astype(np.float64) @ stored[f"{name}.lora_a"].astype(np.float64)
-            used |= {f"{name}.lora_a", f"{name}.lora_b"}
+            total = total + _factor(stored, f"{name}.lora_b") @ _factor(stored, f"{name}.lora_a")
+            used |= {f"{name}.{part}{end}" for part in ("lora_a", "lora_b") for end in ("", ".scales")}
         merged[name] = total.astype(np.float16)
     for name, tensor in stored.items():
         if name not in used:
@@ -77,6 +95,11 @@ def apply_delta(base: Mapping[str, Array], stored: Mapping[str, npt.NDArray[np.g
                 raise ValueError(f"'{name}' has no counterpart in the base")
             merged[name] = tensor
     return merged
+
+
+def _factor(stored: Mapping[str, npt.NDArray[np.generic]], name: str) -> npt.NDArray[np.float64]:
+    scales = stored[f"{name}.scales"].astype(np.float64)
+    return stored[name].astype(np.float64) * np.expand_dims(scales, _across(name))
 
 
 def _quantise(matrix: Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:

@@ -22,7 +22,7 @@ from clincode.config import ENCODER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, M
 from clincode.errors import BundleError
 from training.checkpoint import ADAPTER_FILE
 from training.encoders import EncoderError, encoder_folder, sha256_of
-from training.quantised_delta import Array, Tensors, apply_delta, encode_delta
+from training.quantised_delta import Array, apply_delta, encode_adapter, encode_delta
 from training.run_config import load_run_config
 
 MANIFEST_FILE = "manifest.json"
@@ -47,7 +47,7 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     adapted = {name.rpartition(".lora_")[0] for name in adapter}
     # What an adapter explains is stored as the adapter, everything else as a difference.
     rest = {n: a for n, a in tuned.items() if n not in adapted}
-    stored = {**encode_delta(rounded, rest), **adapter}
+    stored = {**encode_delta(rounded, rest), **encode_adapter(adapter)}
     save_file(stored, folder / DELTA_FILE)
     (folder / DELTA_FILE).chmod(0o644)
     model = ModelConfig.load(checkpoint)
@@ -118,9 +118,9 @@ def read_manifest(release: Path) -> dict[str, Any]:
     return manifest
 
 
-def _adapter(checkpoint: Path) -> Tensors:
+def _adapter(checkpoint: Path) -> dict[str, Array]:
     path = checkpoint / ADAPTER_FILE
-    return load_file(path) if path.exists() else {}
+    return {n: a.astype(np.float32) for n, a in load_file(path).items()} if path.exists() else {}
 
 
 def _base_tensors(folder: Path) -> dict[str, Array]:

@@ -25,10 +25,11 @@ def allowed_labels(gold: str, guideline: Guideline, head: str, head_labels: Sequ
         return {gold}
     if head != SERVING_HEAD:
         return set(head_labels)
-    if gold != OUTSIDE:
+    if gold in head_labels and gold != OUTSIDE:
         return {gold}
     known = set(guideline.tags.values())
-    return {label for label in head_labels if split_label(label)[1] not in known}
+    left = {label for label in head_labels if split_label(label)[1] not in known}
+    return left if gold == OUTSIDE else set(head_labels)
 
 
 class Supervision:

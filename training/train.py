@@ -105,7 +105,7 @@ class Trainer:
         self.projection = objective.projection
         groups = _parameter_groups(objective, run)
         self.objective = objective if world.size == 1 else nn.parallel.DistributedDataParallel(objective)
-        self.optimizer = torch.optim.AdamW(groups, lr=run.learning_rate)
+        self.optimizer = torch.optim.AdamW(groups, lr=run.learning_rate, fused=True)
         if run.gradient_checkpointing:
             self.network.encoder.gradient_checkpointing_enable()
         self.precision = _precision(run.precision, world.device)
@@ -279,7 +279,13 @@ def _running_average(network: nn.Module, decay: float) -> AveragedModel:
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
     names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    return names[wanted] if wanted != "auto" else names["fp16" if device.type == "cuda" else "fp32"]
+    if wanted != "auto":
+        return names[wanted]
+    if device.type == "cuda":
+        return torch.float16
+    # Without the instructions, BF16 on a CPU is emulated and several times slower than FP32.
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
 
 
 def _parameter_groups(objective: nn.Module, run: RunConfig) -> list[dict[str, Any]]:

@@ -87,6 +87,21 @@ def test_the_span_guideline(
     assert [(a.type, TEXT[a.start : a.end]) for a in converted] == expected
 
 
+def test_the_corpus_own_types_stay_as_they_are() -> None:
+    annotations = {
+        "a": ("Sign_symptom", "pain"),
+        "b": ("Biological_structure", "chest"),
+        "c": ("Severity", "severe"),
+        "d": ("Other_entity", "left-sided"),
+    }
+    found = convert(document(annotations, {"a": ["b", "c"]}), GUIDELINES["maccrobat"].tags)
+    assert [(a.type, TEXT[a.start : a.end]) for a in found] == [
+        ("Severity", "severe"),
+        ("Biological_structure", "chest"),
+        ("Sign_symptom", "pain"),
+    ]
+
+
 def test_a_new_line_ends_a_sentence() -> None:
     sentences = list(tagged_sentences(TEXT, [Annotation(TEXT.index("aspirin"), TEXT.index(" and"), "MED")]))
     assert [words[0] for words, _ in sentences] == ["He", "Given"]

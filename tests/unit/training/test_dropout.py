@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from transformers import BertConfig, BertModel
 
 from training.dropout import FastDropout, use_fast_dropout
 
@@ -42,3 +43,18 @@ def test_every_dropout_of_a_network_is_replaced() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Sequential(nn.Dropout(0.25)))
     assert use_fast_dropout(network) == 2
     assert [m.dropped_levels for m in network.modules() if isinstance(m, FastDropout)] == [26, 64]
+
+
+def test_attention_is_what_it_was_but_for_what_it_drops() -> None:
+    torch.manual_seed(4)
+    config = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)
+    config.hidden_dropout_prob = 0.0
+    encoder = BertModel(config).eval()
+    ids, mask = torch.randint(0, 50, (2, 9)), torch.ones(2, 9, dtype=torch.long)
+    mask[1, 5:] = 0
+    before = encoder(ids, attention_mask=mask).last_hidden_state
+    use_fast_dropout(encoder)
+    after = encoder(ids, attention_mask=mask).last_hidden_state
+    torch.testing.assert_close(after[mask.bool()], before[mask.bool()], rtol=1e-4, atol=1e-5)
+    encoder.train()
+    assert not torch.equal(encoder(ids).last_hidden_state, encoder(ids).last_hidden_state), "attention drops too"

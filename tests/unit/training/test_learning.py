@@ -53,6 +53,10 @@ def test_what_is_cut_off_has_no_label_and_nothing_shifts(hf_tokenizer: object) -
         ("O", "anatem", SERVING_HEAD, set(LABELS) - {"B-ANAT", "I-ANAT"}),
         # A corpus teaches the head of another corpus nothing.
         ("B-DIAG", "ncbi_disease", "bc5cdr", set(GUIDELINES["bc5cdr"].labels)),
+        # Types in other boundaries than the five say nothing of them.
+        ("B-Lab_value", "maccrobat", "maccrobat", {"B-Lab_value"}),
+        ("B-Lab_value", "maccrobat", SERVING_HEAD, set(LABELS)),
+        ("O", "maccrobat", SERVING_HEAD, set(LABELS)),
     ],
 )
 def test_what_a_gold_label_leaves_possible(gold: str, guideline: str, head: str, expected: set[str]) -> None:

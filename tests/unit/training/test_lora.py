@@ -11,7 +11,7 @@ from clincode.labels import LABELS
 from clincode.model import BertForClinicalNER
 from training.checkpoint import ADAPTER_FILE, save_checkpoint
 from training.lora import adapter_state, add_lora, merged_state
-from training.quantised_delta import apply_delta
+from training.quantised_delta import apply_delta, encode_adapter
 
 SMALL = {
     "hidden_size": 32,
@@ -83,7 +83,7 @@ def test_the_adapter_alone_rebuilds_the_checkpoint_from_its_base(
     save_checkpoint(network, config, Wrapped(), tmp_path / "best")
     stored = load_file(tmp_path / "best" / ADAPTER_FILE)
     assert set(stored) == set(adapter_state(network))
-    merged = apply_delta(base, stored)
+    merged = apply_delta(base, encode_adapter(stored))
     checkpoint = load_file(tmp_path / "best" / "model.safetensors")
     for name in base:
         np.testing.assert_allclose(merged[name].astype(np.float32), checkpoint[name].astype(np.float32), atol=2e-3)
