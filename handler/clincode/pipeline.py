@@ -1,6 +1,8 @@
 """The one way through the house: the only module that knows the order of the stages.
 
-    note → sections → windows → logits → spans → assertions → codes → analysis
+    note → redact → sections → windows → logits → spans → assertions → codes → analysis
+
+What follows redaction sees the masked text alone; its offsets are those of the note.
 
 ``analyze(note)`` is ``analyze_batch([note])[0]``. A fault in one note becomes that note's ``AnalysisError`` and
 leaves the others alone.
@@ -23,6 +25,7 @@ from clincode.errors import AnalysisError
 from clincode.icd import IcdLinker, Terminology, note_codes
 from clincode.labels import OUTSIDE, EntityType
 from clincode.model import BertForClinicalNER, NerEngine
+from clincode.phi import find_identifiers, masked
 from clincode.sections import split_sentences
 from clincode.types import (
     Analysis,
@@ -32,6 +35,7 @@ from clincode.types import (
     FloatArray,
     Note,
     NoteStatistics,
+    Redaction,
     Sentence,
     Span,
 )
@@ -45,9 +49,12 @@ WEAKEST_CODE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A note on its way: what the stages before the model made of it. ``stage_ms`` fills as the note goes on."""
+    """A note on its way: what the stages before the model made of it. ``text`` is the note with its identifiers masked;
+    ``stage_ms`` fills as the note goes on."""
 
     note: Note
+    text: str
+    redactions: tuple[Redaction, ...]
     sentences: tuple[Sentence, ...]
     encoded: EncodedNote
     stage_ms: dict[str, float] = field(default_factory=dict)
@@ -103,11 +110,14 @@ class Pipeline:
 
     def _prepare(self, note: Note) -> _Prepared:
         stage_ms: dict[str, float] = {}
+        with _timed(stage_ms, "redact"):
+            redactions = find_identifiers(note.text)
+            text = masked(note.text, redactions)
         with _timed(stage_ms, "sections"):
-            sentences = split_sentences(note.text)
+            sentences = split_sentences(text)
         with _timed(stage_ms, "windows"):
-            encoded = self._windower.encode(note.text)
-        return _Prepared(note, sentences, encoded, stage_ms)
+            encoded = self._windower.encode(text)
+        return _Prepared(note, text, redactions, sentences, encoded, stage_ms)
 
     def _logits(self, notes: Sequence[_Prepared]) -> list[FloatArray | AnalysisError]:
         """Logits a word for each note. All windows go through the network together; where that fails (no memory, a
@@ -132,13 +142,15 @@ class Pipeline:
     def _finish(self, item: _Prepared, logits: FloatArray) -> Analysis:
         note, stage_ms = item.note, item.stage_ms
         with _timed(stage_ms, "decode"):
-            spans = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
+            decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
+            spans = [span for span in decoded if not _is_redacted(span, item.redactions)]
         with _timed(stage_ms, "assertions"):
-            asserted = tuple(_assert_all(note.text, item.sentences, spans))
+            asserted = tuple(_assert_all(item.text, item.sentences, spans))
         with _timed(stage_ms, "codes"):
             entities = tuple(self._entity(note, *found) for found in asserted)
             codes = note_codes(entities)
-        return Analysis(note, entities, codes, statistics=self._statistics(spans, logits, stage_ms))
+        statistics = self._statistics(spans, logits, stage_ms)
+        return Analysis(note, entities, codes, redactions=item.redactions, statistics=statistics)
 
     def _entity(self, note: Note, sentence: Sentence, span: Span, assertion: Assertion) -> Entity:
         text = note.text[span.start : span.end]
@@ -152,6 +164,12 @@ class Pipeline:
         confidence = sum(span.confidence for span in spans) / len(spans) if spans else None
         outside = float((logits.argmax(axis=1) == self._outside).mean())
         return NoteStatistics(stage_ms, confidence, float(token_entropy(logits).mean()), outside)
+
+
+def _is_redacted(span: Span, redactions: Sequence[Redaction]) -> bool:
+    """Whether the span shows nothing but an identifier."""
+    index = bisect_right(redactions, span.start, key=lambda redaction: redaction.start) - 1
+    return index >= 0 and span.end <= redactions[index].end
 
 
 def _breaks(encoded: EncodedNote, sentences: Sequence[Sentence]) -> frozenset[int]:
