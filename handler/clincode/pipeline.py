@@ -1,6 +1,6 @@
 """The one way through the house: the only module that knows the order of the stages.
 
-    note → redact → sections → windows → logits → spans → assertions → codes → analysis
+    note → redact → sections → windows → logits → spans → abbreviations → assertions → codes → analysis
 
 What follows redaction sees the masked text alone; its offsets are those of the note.
 
@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
+from clincode.abbreviations import AbbreviationUse, expanded, resolve_abbreviations, with_senses
 from clincode.assertions import assert_context
 from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
 from clincode.decode import BioDecoder, token_entropy
@@ -143,20 +144,25 @@ class Pipeline:
         note, stage_ms = item.note, item.stage_ms
         with _timed(stage_ms, "decode"):
             decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
-            spans = [span for span in decoded if not _is_redacted(span, item.redactions)]
+            found = [span for span in decoded if not _is_redacted(span, item.redactions)]
+        with _timed(stage_ms, "abbreviations"):
+            uses = resolve_abbreviations(item.text, item.sentences, found)
+            spans = with_senses(found, uses)
         with _timed(stage_ms, "assertions"):
             asserted = tuple(_assert_all(item.text, item.sentences, spans))
         with _timed(stage_ms, "codes"):
-            entities = tuple(self._entity(note, *found) for found in asserted)
+            entities = tuple(self._entity(note, uses, *mention) for mention in asserted)
             codes = note_codes(entities)
         statistics = self._statistics(spans, logits, stage_ms)
         return Analysis(note, entities, codes, redactions=item.redactions, statistics=statistics)
 
-    def _entity(self, note: Note, sentence: Sentence, span: Span, assertion: Assertion) -> Entity:
-        text = note.text[span.start : span.end]
-        linked = self._linker.link(text) if span.type is EntityType.DIAGNOSIS else ()
+    def _entity(
+        self, note: Note, uses: Sequence[AbbreviationUse], sentence: Sentence, span: Span, assertion: Assertion
+    ) -> Entity:
+        written_out, expansion = expanded(note.text, span, uses)
+        linked = self._linker.link(written_out) if span.type is EntityType.DIAGNOSIS else ()
         codes = tuple(candidate for candidate in linked if candidate.confidence >= WEAKEST_CODE)
-        return Entity(text, span, assertion, sentence.section, codes)
+        return Entity(note.text[span.start : span.end], span, assertion, sentence.section, codes, expansion)
 
     def _statistics(self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]) -> NoteStatistics:
         if not len(logits):
