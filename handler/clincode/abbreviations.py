@@ -152,7 +152,7 @@ def with_senses(spans: Sequence[Span], uses: Sequence[AbbreviationUse]) -> list[
 
 
 def expanded(text: str, span: Span, uses: Sequence[AbbreviationUse]) -> tuple[str, str | None]:
-    """Abbreviation → long form in lower case, where the note has the short one in brackets after the long."""
+    """The mention with its abbreviations written out, and the sense of the one in it (None without or with several)."""
     inside = [use for use in uses if span.start <= use.start and use.end <= span.end]
     parts, at = [], span.start
     for use in inside:
@@ -162,7 +162,7 @@ def expanded(text: str, span: Span, uses: Sequence[AbbreviationUse]) -> tuple[st
 
 
 def local_definitions(text: str) -> dict[str, str]:
-    """Abbreviation → long form in lower case, where the note has the short one in brackets after the long one."""
+    """Abbreviation → long form in lower case, where the note has the short one in brackets after the long."""
     found: dict[str, str] = {}
     for match in _DEFINED.finditer(text):
         short = match[1]
