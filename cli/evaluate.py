@@ -137,8 +137,8 @@ def print_exploration(name: str, figures: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
-def print_assertions(scores: Mapping[str, Mapping[str, float]]) -> None:
-    table = Table("", "precision", "recall", "F1", "accuracy", title="assertions")
+def print_assertions(scores: Mapping[str, Mapping[str, float]], title: str = "assertions") -> None:
+    table = Table("", "precision", "recall", "F1", "accuracy", title=title)
     for name, row in scores.items():
         accuracy = f"{row['accuracy']:.3f}" if "accuracy" in row else ""
         table.add_row(name, *_percentages(row), accuracy)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -167,6 +167,38 @@ def evaluate_assertion(
         _write(json_out, scores)
 
 
+@evaluate.command("references")
+def evaluate_references(data: DataOption, json_out: JsonOption = None) -> None:
+    """What words point back to, on a MACCROBAT folder, beside the nearest mention of a fitting type."""
+    with _clear_errors():
+        from cli.evaluate import print_assertions
+        from training.evaluate_references import evaluate_references as scores_of
+
+        scores = scores_of(data)
+        print_assertions(scores, "references")
+        _write(json_out, scores)
+
+
+@evaluate.command("phi")
+def evaluate_phi(
+    data: DataOption,
+    purpose: Annotated[str, typer.Option(help="lines with identifiers that are put in: test or tuning")] = "test",
+    seed: Annotated[int, typer.Option(help="of the identifiers and their places")] = 13,
+    most: Annotated[int, typer.Option(help="notes to read at most")] = 300,
+    json_out: JsonOption = None,
+) -> None:
+    """Identifiers found in notes (a folder of .txt, or JSON lines with `text`) into which invented ones are put."""
+    with _clear_errors():
+        from cli.evaluate import print_figures
+        from training.evaluate_phi import evaluate_phi as scores_of
+
+        scores = scores_of(data, purpose=purpose, seed=seed, most=most)
+        flat = {name: value for name, value in scores.items() if not isinstance(value, dict)}
+        flat |= {f"recall {name} ({row['n']})": row["recall"] for name, row in scores["per_category"].items()}
+        print_figures("identifiers", flat)
+        _write(json_out, scores)
+
+
 @evaluate.command("icd")
 def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOption = None) -> None:
     """ICD-10-CM codes of given mentions."""
@@ -183,6 +215,6 @@ def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOpti
         _write(json_out, figures)
 
 
-def _write(path: Path | None, figures: dict[str, Any]) -> None:
+def _write(path: Path | None, figures: Mapping[str, Any]) -> None:
     if path is not None:
         path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """The one way through the house: the only module that knows the order of the stages.
 
-    note → redact → sections → windows → logits → spans → abbreviations → assertions → codes → analysis
+    note → redact → sections → windows → logits → spans → abbreviations → assertions → references → codes
 
 What follows redaction sees the masked text alone; its offsets are those of the note.
 
@@ -13,7 +13,7 @@ import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -27,18 +27,22 @@ from clincode.icd import IcdLinker, Terminology, note_codes
 from clincode.labels import OUTSIDE, EntityType
 from clincode.model import BertForClinicalNER, NerEngine
 from clincode.phi import find_identifiers, masked
+from clincode.references import resolve_references
 from clincode.sections import split_sentences
 from clincode.types import (
     Analysis,
     Assertion,
+    Certainty,
     EncodedNote,
     Entity,
     FloatArray,
     Note,
     NoteStatistics,
     Redaction,
+    Reference,
     Sentence,
     Span,
+    Temporality,
 )
 from clincode.windows import Windower, merge_windows
 
@@ -150,11 +154,14 @@ class Pipeline:
             spans = with_senses(found, uses)
         with _timed(stage_ms, "assertions"):
             asserted = tuple(_assert_all(item.text, item.sentences, spans))
+        with _timed(stage_ms, "references"):
+            references = resolve_references(item.text, item.sentences, spans)
+            asserted = tuple(_informed(item.text, item.sentences, asserted, references))
         with _timed(stage_ms, "codes"):
             entities = tuple(self._entity(note, uses, *mention) for mention in asserted)
             codes = note_codes(entities)
         statistics = self._statistics(spans, logits, stage_ms)
-        return Analysis(note, entities, codes, redactions=item.redactions, statistics=statistics)
+        return Analysis(note, entities, codes, references, item.redactions, statistics=statistics)
 
     def _entity(
         self, note: Note, uses: Sequence[AbbreviationUse], sentence: Sentence, span: Span, assertion: Assertion
@@ -193,6 +200,30 @@ def _assert_all(
         sentence, mentions = sentences[index], tuple(group)
         for span, assertion in zip(mentions, assert_context(text, sentence, mentions), strict=True):
             yield sentence, span, assertion
+
+
+def _informed(
+    text: str,
+    sentences: Sequence[Sentence],
+    asserted: Sequence[tuple[Sentence, Span, Assertion]],
+    references: Sequence[Reference],
+) -> Iterator[tuple[Sentence, Span, Assertion]]:
+    """The mentions, with what is said where they are only referred to ("A PE was suspected. It was ruled out."). What
+    a mention's own sentence says of it stands, unless that is nothing in particular."""
+    starts = [sentence.start for sentence in sentences]
+    said: dict[tuple[int, int], Assertion] = {}
+    types = {(span.start, span.end): span.type for _, span, _ in asserted}
+    for reference in references:
+        place = (reference.antecedent_start, reference.antecedent_end)
+        sentence = sentences[bisect_right(starts, reference.start) - 1]
+        mention = Span(reference.start, reference.end, types[place], 1.0)
+        (found,) = assert_context(text, replace(sentence, section=None), (mention,))
+        if found != Assertion():
+            said[place] = found
+    for sentence, span, assertion in asserted:
+        later = said.get((span.start, span.end))
+        is_open = assertion.certainty is not Certainty.NEGATED and assertion.temporality is Temporality.CURRENT
+        yield sentence, span, replace(later, experiencer=assertion.experiencer) if later and is_open else assertion
 
 
 def _guarded(stage: str, function: Callable[..., _T], *arguments: object) -> _T | AnalysisError:

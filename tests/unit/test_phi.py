@@ -136,3 +136,18 @@ def test_a_marked_note_tells_where_its_identifiers_stand(data_dir: Path) -> None
     assert first == again
     assert all(note.text[mark.start : mark.end].strip() for note in first for mark in note.identifiers)
     assert sum(len(note.identifiers) for note in first) >= 60
+
+
+def test_scores_of_redaction() -> None:
+    from clincode.types import Redaction
+    from training.evaluate_phi import score_redactions
+    from training.phi_set import MarkedNote
+
+    text = "Mr. Okafor, MRN: 0048-2913, met Qwx on 2019-05-02 with Linda Fields."
+    name, mrn, other = text.index("Okafor"), text.index("0048"), text.index("Qwx")
+    marks = (Redaction(name, name + 6, "NAME"), Redaction(mrn, mrn + 9, "MRN"), Redaction(other, other + 3, "NAME"))
+    scores = score_redactions([MarkedNote(text, marks)])
+    assert scores["n"] == 3
+    assert scores["recall"] == pytest.approx(2 / 3)
+    assert scores["per_category"] == {"MRN": {"recall": 1.0, "n": 1}, "NAME": {"recall": 0.5, "n": 2}}
+    assert scores["precision"] == pytest.approx(3 / 4), "Linda Fields was not put in, the date is the note's own"
