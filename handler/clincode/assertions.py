@@ -63,6 +63,8 @@ _TOKEN = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
 _RESULTS = {f"{verb}{result}" for verb in ("", "is ", "was ", "are ", "were ") for result in ("negative", "neg")}
 """Of a test they give the result ("the culture was negative"); it was done all the same."""
 
+_AUXILIARIES = ("is", "was", "are", "were", "be", "been", "do", "does", "did", "has", "have", "had", "will", "would")
+
 _FARTHEST = 64
 """Cues that are looked at on each side of a mention; it keeps a note of nothing but cues from taking for ever."""
 
@@ -103,6 +105,11 @@ class ContextRules:
             if any(other.category is cue.category and other.direction is cue.direction for other in same):
                 raise ResourceError(f"{CUES_FILE}: '{cue.phrase}' stands there twice as {cue.category} {cue.direction}")
             same.append(cue)
+        # "is not" must not hide the cue that goes on from its "not": "is not consistent with".
+        for words, found in list(self._cues.items()):
+            if words[0] == "not" and len(words) > 1:
+                for auxiliary in _AUXILIARIES:
+                    self._cues.setdefault((auxiliary, *words), found)
         self._longest: dict[str, int] = {}
         for words in self._cues:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))

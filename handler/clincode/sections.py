@@ -20,6 +20,10 @@ _SECTION_NAME = re.compile(r"[A-Z][A-Z_]*")
 _HEADER = re.compile(
     r"[ \t]*(?:[-*•#]{1,4}[ \t]*|\d{1,2}[.)][ \t]*)?\**(?P<name>[A-Za-z][A-Za-z /&',()-]{0,60}?)\**[ \t]*(?P<colon>:|$)"
 )
+# A header in the middle of a line, as flattened reports have them: "… Obtainable ***   REFERRING DIAGNOSIS:  Syncope".
+_INLINE_HEADER = re.compile(
+    r"(?:[ \t]{2,}|(?<=[.;*}\])])[ \t])(?P<name>[A-Z][A-Za-z]*(?:[ /&-][A-Za-z]+){0,4})[ \t]?:(?=\s|$)"
+)
 _BULLET = re.compile(r"[ \t]*(?:[-*•–—▪◦]|\d{1,2}[.)](?!\d)|[A-Za-z][.)])[ \t]")
 # A full stop, question or exclamation mark, closing quotes or brackets, then white space.
 _END = re.compile(r"(?P<mark>[.!?])(?P<close>[\"'”’)\]]*)(?=\s)")
@@ -66,7 +70,7 @@ def split_sentences(text: str) -> tuple[Sentence, ...]:
     """Sentences in order: disjoint, without white space at their ends, covering every other character of ``text``."""
     sentences: list[Sentence] = []
     section: str | None = None
-    for block_start, end, header in _blocks(text):
+    for block_start, end, header in _with_inline_headers(text, _blocks(text)):
         start = block_start
         if header is not None:
             section = header.section
@@ -94,6 +98,22 @@ def _blocks(text: str) -> Iterator[tuple[int, int, Header | None]]:
         previous = line
     if start is not None and previous is not None:
         yield start, previous.end(), header
+
+
+def _with_inline_headers(
+    text: str, blocks: Iterator[tuple[int, int, Header | None]]
+) -> Iterator[tuple[int, int, Header | None]]:
+    """The blocks, cut again before each header that stands inside one."""
+    sections = header_sections()
+    current: str | None = None
+    for start, end, header in blocks:
+        current = header.section if header else current
+        at, own = start, header
+        for match in _INLINE_HEADER.finditer(text, header.end if header else start, end):
+            yield at, match.start("name"), own
+            current = sections.get(" ".join(match["name"].lower().split()), current)
+            at, own = match.start("name"), Header(match.end(), current)
+        yield at, end, own
 
 
 def _header(line: re.Match[str]) -> Header | None:
