@@ -37,6 +37,8 @@ class Direction(StrEnum):
     FORWARD = "forward"
     BACKWARD = "backward"
     BOTH = "both"
+    WITHIN = "within"
+    """On the mention that it stands in."""
     NONE = "none"
 
 
@@ -72,6 +74,8 @@ SECTION_DEFAULTS: dict[str, dict[str, Temporality | Experiencer]] = {
     "FAMILY_HISTORY": {"experiencer": Experiencer.FAMILY},
     "PAST_MEDICAL_HISTORY": {"temporality": Temporality.HISTORICAL},
     "PAST_SURGICAL_HISTORY": {"temporality": Temporality.HISTORICAL},
+    "SOCIAL_HISTORY": {"temporality": Temporality.HISTORICAL},
+    "ALLERGIES": {"temporality": Temporality.HISTORICAL},
 }
 
 
@@ -229,7 +233,9 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
 
 
 def _opens(match: CueMatch, mention: Span) -> bool:
-    """Inside a mention only a negation that opens it counts: "no fever" found as one span."""
+    """Inside a mention counts what is made to ("tobacco use"), and a negation that opens it ("no fever" found as one)."""
+    if match.cue.direction is Direction.WITHIN:
+        return match.end <= mention.end
     forward = match.cue.direction in (Direction.FORWARD, Direction.BOTH)
     return (
         match.cue.category is Category.NEGATED and forward and match.start == mention.start and match.end <= mention.end

@@ -1,6 +1,7 @@
 """Settings that a model carries with it, and the package's data files."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -16,6 +17,8 @@ TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "model.safetensors"
 TERMINOLOGY_FILE = "icd10cm.json.gz"
 
+OWN_RULES = "CLINCODE_RULES"
+"""Environment variable: a folder with a hospital's own rows, in files named as those of ``resources/``."""
 SERVING_HEAD = "clincode"
 """Name of the head whose labels are the five types of the API."""
 
@@ -74,12 +77,25 @@ class ModelConfig:
 
 
 def load_tsv_resource(name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of ``resources/<name>``, whose header must be ``columns``. Blank lines and ``#`` comments are skipped.
+    """Rows of ``resources/<name>``, then those of the file of that name in the folder that ``CLINCODE_RULES`` names.
 
-    Raises ``ResourceError`` naming file and line where a row does not have exactly these columns.
+    Both have ``columns`` as their header; blank lines and ``#`` comments are skipped.
+
+    Raises:
+        ResourceError: names file and line where a row does not have exactly these columns, or the folder that is none.
     """
-    lines = resources.files("clincode").joinpath("resources", name).read_text(encoding="utf-8").splitlines()
-    numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    rows = _tsv_rows(name, resources.files("clincode").joinpath("resources", name).read_text(encoding="utf-8"), columns)
+    own = os.environ.get(OWN_RULES)
+    if not own:
+        return rows
+    if not Path(own).is_dir():
+        raise ResourceError(f"{OWN_RULES}={own}: no such folder")
+    file = Path(own) / name
+    return [*rows, *_tsv_rows(str(file), file.read_text(encoding="utf-8"), columns)] if file.is_file() else rows
+
+
+def _tsv_rows(name: str, text: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if not numbered or tuple(numbered[0][1].split("\t")) != columns:
         raise ResourceError(f"{name}: the header must be {columns}")
     rows = []
