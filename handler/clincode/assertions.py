@@ -233,7 +233,7 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
 
 
 def _opens(match: CueMatch, mention: Span) -> bool:
-    """Inside a mention counts what is made to ("tobacco use"), and a negation that opens it ("no fever" found as one)."""
+    """Inside a mention counts what is made to ("tobacco use"), and a negation that opens it ("no fever" as a span)."""
     if match.cue.direction is Direction.WITHIN:
         return match.end <= mention.end
     forward = match.cue.direction in (Direction.FORWARD, Direction.BOTH)
