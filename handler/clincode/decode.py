@@ -6,13 +6,14 @@ probability of each of its entities by the forward-backward algorithm (Rabiner 1
 probability of exactly this span with this type, and not of some word in it.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from clincode.labels import OUTSIDE, TAG_TO_TYPE, split_label
+from clincode.labels import OUTSIDE, TAG_TO_TYPE, EntityType, split_label
 from clincode.types import FloatArray, Span
 
 _Array = npt.NDArray[np.float64]
@@ -138,3 +139,20 @@ def _log_softmax(logits: FloatArray) -> _Array:
     log_p: _Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     # A floor keeps every label possible, so that no constraint can make the whole sequence impossible.
     return np.maximum(log_p, -80.0)
+
+
+_DOSE = re.compile(
+    r"[ -]?\d+(?:[.,]\d+)*[ -]?(?:mg|mcg|µg|μg|g|ml|mL|units?|IU|mEq)"
+    r"(?:/(?:kg|m2|day|d|h|hr|dose))*(?![\w/])"
+)
+
+
+def with_doses(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans, each medication with the dose that touches it: "aspirin 81mg" is one mention by the span guideline."""
+    widened = []
+    for index, span in enumerate(spans):
+        dose = _DOSE.match(text, span.end) if span.type is EntityType.MEDICATION else None
+        next_start = spans[index + 1].start if index + 1 < len(spans) else len(text)
+        fits = dose is not None and dose.end() <= next_start
+        widened.append(replace(span, end=dose.end()) if dose and fits else span)
+    return widened

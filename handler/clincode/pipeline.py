@@ -21,14 +21,14 @@ from typing import TypeVar
 from clincode.abbreviations import AbbreviationUse, expanded, resolve_abbreviations, with_senses
 from clincode.assertions import assert_context
 from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
-from clincode.decode import BioDecoder, token_entropy
+from clincode.decode import BioDecoder, token_entropy, with_doses
 from clincode.errors import AnalysisError
 from clincode.icd import IcdLinker, Terminology, note_codes
 from clincode.labels import OUTSIDE, EntityType
 from clincode.model import BertForClinicalNER, NerEngine
 from clincode.phi import find_identifiers, masked
 from clincode.references import resolve_references
-from clincode.sections import split_sentences
+from clincode.sections import is_header, split_sentences
 from clincode.types import (
     Analysis,
     Assertion,
@@ -148,7 +148,8 @@ class Pipeline:
         note, stage_ms = item.note, item.stage_ms
         with _timed(stage_ms, "decode"):
             decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
-            found = [span for span in decoded if not _is_redacted(span, item.redactions)]
+            mentions = with_doses(item.text, decoded)
+            found = [span for span in mentions if not _is_no_mention(item.text, span, item.redactions)]
         with _timed(stage_ms, "abbreviations"):
             uses = resolve_abbreviations(item.text, item.sentences, found)
             spans = with_senses(found, uses)
@@ -177,6 +178,12 @@ class Pipeline:
         confidence = sum(span.confidence for span in spans) / len(spans) if spans else None
         outside = float((logits.argmax(axis=1) == self._outside).mean())
         return NoteStatistics(stage_ms, confidence, float(token_entropy(logits).mean()), outside)
+
+
+def _is_no_mention(text: str, span: Span, redactions: Sequence[Redaction]) -> bool:
+    """Whether the span shows nothing but an identifier or the header of a section (anatomy is one too: "Abdomen:")."""
+    is_title = span.type is not EntityType.ANATOMY and is_header(text, span.start, span.end)
+    return is_title or _is_redacted(span, redactions)
 
 
 def _is_redacted(span: Span, redactions: Sequence[Redaction]) -> bool:

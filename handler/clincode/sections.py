@@ -66,6 +66,11 @@ def abbreviations() -> dict[str, bool]:
     return {row["abbreviation"].lower(): row["may_end"] == "yes" for row in rows}
 
 
+def is_header(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` is the header of a section ("HPI:"), and so nothing that a note says."""
+    return text[end : end + 2].lstrip(" ").startswith(":") and text[start:end].lower() in header_sections()
+
+
 def split_sentences(text: str) -> tuple[Sentence, ...]:
     """Sentences in order: disjoint, without white space at their ends, covering every other character of ``text``."""
     sentences: list[Sentence] = []

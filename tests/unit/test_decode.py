@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clincode.decode import BioDecoder, TagSpan, spans_of, token_entropy
+from clincode.decode import BioDecoder, TagSpan, spans_of, token_entropy, with_doses
 from clincode.labels import LABELS, EntityType
+from clincode.types import Span
 
 SMALL = ("O", "B-DIAG", "I-DIAG", "B-MED", "I-MED")
 
@@ -119,3 +120,19 @@ def test_entropy_is_that_of_the_distribution() -> None:
     uniform = np.zeros((1, 11), dtype=np.float32)
     assert token_entropy(uniform)[0] == pytest.approx(np.log(11), abs=1e-6)
     assert token_entropy(logits_for(["O"], strength=50.0))[0] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ("aspirin 81mg daily", EntityType.MEDICATION, "aspirin 81mg"),
+        ("aspirin 0.5 mg/kg/day", EntityType.MEDICATION, "aspirin 0.5 mg/kg/day"),
+        ("aspirin 1,000 units", EntityType.MEDICATION, "aspirin 1,000 units"),
+        ("aspirin, 81 mg", EntityType.MEDICATION, "aspirin"),
+        ("aspirin 3 times", EntityType.MEDICATION, "aspirin"),
+        ("aspirin 81mg", EntityType.TEST, "aspirin"),
+    ],
+)
+def test_a_medication_takes_in_the_dose_that_touches_it(text: str, kind: EntityType, expected: str) -> None:
+    [span] = with_doses(text, [Span(0, 7, kind, 0.9)])
+    assert text[span.start : span.end] == expected

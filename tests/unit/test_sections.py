@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clincode.sections import header_sections, split_sentences
+from clincode.sections import header_sections, is_header, split_sentences
 
 LONG = "This is a long line of ordinary prose that an editor wrapped at a width and it goes"
 
@@ -89,3 +89,9 @@ def test_sentences_cover_the_text_in_order(text: str) -> None:
 def test_headers_are_lower_case_and_many() -> None:
     assert len(header_sections()) > 150
     assert all(header == header.lower() for header in header_sections())
+
+
+def test_a_header_is_no_mention() -> None:
+    assert is_header("HPI: cough", 0, 3)
+    assert not is_header("HPI was long", 0, 3)
+    assert not is_header("Gout: stable", 0, 4)
