@@ -28,6 +28,8 @@ type that the model gave."""
 MOST_NOTE_CLUES = 4
 _FAR = 160
 """Characters on each side in which the near words are looked for."""
+_FARTHEST = 480
+"""Characters of its sentence on each side; it keeps a sentence of nothing but abbreviations from taking for ever."""
 UNSURE = 0.6
 """Below this confidence no sense is given."""
 SURE = 0.75
@@ -210,7 +212,8 @@ def _best(
     left, right = text[max(0, match.start() - _FAR) : match.start()], text[match.end() : match.end() + _FAR]
     before, after = list(_WORD.finditer(left)), list(_WORD.finditer(right))
     near = _runs(before[-NEAR_WORDS:]) | _runs(after[:NEAR_WORDS])
-    own = _clue_words(text[sentence.start : match.start()]) | _clue_words(text[match.end() : sentence.end])
+    first, last = max(sentence.start, match.start() - _FARTHEST), min(sentence.end, match.end() + _FARTHEST)
+    own = _clue_words(text[first : match.start()]) | _clue_words(text[match.end() : last])
     # A clue of several senses tells nothing between them.
     shared = frozenset(clue for sense in senses for clue in sense.clues if sum(clue in s.clues for s in senses) > 1)
     scores = []

@@ -159,18 +159,19 @@ class Pipeline:
             references = resolve_references(item.text, item.sentences, spans)
             asserted = tuple(_informed(item.text, item.sentences, asserted, references))
         with _timed(stage_ms, "codes"):
-            entities = tuple(self._entity(note, uses, *mention) for mention in asserted)
+            entities = tuple(self._entity(item, uses, *mention) for mention in asserted)
             codes = note_codes(entities)
         statistics = self._statistics(spans, logits, stage_ms)
         return Analysis(note, entities, codes, references, item.redactions, statistics=statistics)
 
     def _entity(
-        self, note: Note, uses: Sequence[AbbreviationUse], sentence: Sentence, span: Span, assertion: Assertion
+        self, item: _Prepared, uses: Sequence[AbbreviationUse], sentence: Sentence, span: Span, assertion: Assertion
     ) -> Entity:
-        written_out, expansion = expanded(note.text, span, uses)
+        written_out, expansion = expanded(item.text, span, uses)
         linked = self._linker.link(written_out) if span.type is EntityType.DIAGNOSIS else ()
         codes = tuple(candidate for candidate in linked if candidate.confidence >= WEAKEST_CODE)
-        return Entity(note.text[span.start : span.end], span, assertion, sentence.section, codes, expansion)
+        shown = item.note.text[span.start : span.end]
+        return Entity(shown, span, assertion, sentence.section, codes, expansion)
 
     def _statistics(self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]) -> NoteStatistics:
         if not len(logits):

@@ -20,6 +20,8 @@ from clincode.types import Reference, Sentence, Span
 NOUNS_FILE = "reference_nouns.tsv"
 PREDICATES_FILE = "reference_predicates.tsv"
 
+MOST_CANDIDATES = 100
+"""Mentions that are looked at, from the anaphor backwards: no note takes longer than its length explains."""
 PRONOUN_SENTENCES = 2
 """How many sentences back a pronoun reaches, and a noun without kin."""
 SHORTEST_ENDING = 2
@@ -203,9 +205,9 @@ def antecedent(text: str, sentences: Sequence[Sentence], anaphor: Anaphor, spans
     here = bisect_right(starts, anaphor.start)
     best: Span | None = None
     highest = 0.0
-    for index, span in enumerate(spans):
-        if span.end > anaphor.start:
-            break
+    stop = bisect_right(spans, anaphor.start, key=lambda span: span.end)
+    for index in range(max(0, stop - MOST_CANDIDATES), stop):
+        span = spans[index]
         distance = here - bisect_right(starts, span.start)
         opens = index == 0 or bisect_right(starts, spans[index - 1].start) != bisect_right(starts, span.start)
         score = _score(text, anaphor, span, distance, opens=opens)
