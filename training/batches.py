@@ -20,7 +20,8 @@ from training.align import IGNORED_LABEL, tokenize_and_align_labels
 from training.corpora import Guideline, TaggedSentence
 from training.supervision import Supervision, token_weights
 
-EXAMPLE_WORDS = (12, 32, 64, 128, 256)
+EXAMPLE_WORDS = (12, 32, 64, 128, 256, 360)
+"""The longest fill about a whole window, so that no position of it is new at serving time."""
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ class RunConfig(_Strict):
     encoder: str
     base: str | None = None
     """The packaged encoder that a release is the difference from, where ``encoder`` is a folder descended from it."""
+    start: Path | None = None
+    """A model folder of the same encoder whose weights the run goes on from; heads that it has not start afresh."""
     seed: int = 13
     corpora: Annotated[list[CorpusConfig], Field(min_length=1)]
     devel: DevelConfig
@@ -102,6 +104,12 @@ class RunConfig(_Strict):
     log_every: Annotated[int, Field(ge=1)] = 50
     checkpoint_every: Annotated[int, Field(ge=1)] = 500
     """Steps between the states that an interrupted run can resume from; each end of an epoch is one too."""
+
+    @model_validator(mode="after")
+    def _adapters_start_from_the_encoder(self) -> "RunConfig":
+        if self.start is not None and self.lora is not None:
+            raise ValueError("start cannot go with lora: a release would no longer be the encoder and one adapter")
+        return self
 
     @model_validator(mode="after")
     def _states_have_a_teacher(self) -> "RunConfig":

@@ -38,6 +38,7 @@ from training.objective import Objective
 from training.run_config import CorpusConfig, RunConfig, load_run_config
 from training.run_log import RunLog
 from training.soft_labels import STATES, load_soft_labels
+from training.start import start_from
 from training.supervision import Supervision, inverse_frequency
 from training.world import World
 
@@ -48,9 +49,12 @@ def main(
     config: Annotated[Path, typer.Argument(help="the run's YAML")],
     data: Annotated[Path, typer.Option(help="folder of the corpora")],
     out: Annotated[Path, typer.Option(help="the run's folder; an unfinished run in it is resumed")],
+    seed: Annotated[int | None, typer.Option(help="in place of the YAML's")] = None,
 ) -> None:
     """Train, keeping the best epoch by devel F1."""
     run = load_run_config(config)
+    if seed is not None:
+        run = run.model_copy(update={"seed": seed})
     world = World.join()
     try:
         Trainer(run, data, out, world).train()
@@ -87,6 +91,8 @@ class Trainer:
             folder,
             guideline_heads={n: len(labels) for n, labels in heads.items() if n != SERVING_HEAD},
         )
+        if run.start is not None:
+            start_from(run.start, self.network, heads)
         if run.lora is not None:
             add_lora(self.network.encoder, rank=run.lora.rank, alpha=run.lora.alpha, dropout=run.lora.dropout)
         if world.device.type == "cpu":
