@@ -1,6 +1,6 @@
 """The one way through the house: the only module that knows the order of the stages.
 
-    note → redact → sections → windows → logits → spans → abbreviations → assertions → references → codes
+    note → redact → sections → windows → logits → spans → senses → assertions → references → codes
 
 What follows redaction sees the masked text alone; its offsets are those of the note.
 
@@ -18,7 +18,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from clincode.abbreviations import AbbreviationUse, expanded, resolve_abbreviations, with_senses
 from clincode.assertions import assert_context
 from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
 from clincode.decode import BioDecoder, token_entropy, with_doses
@@ -29,6 +28,7 @@ from clincode.model import BertForClinicalNER, NerEngine
 from clincode.phi import find_identifiers, masked
 from clincode.references import resolve_references
 from clincode.sections import is_header, split_sentences
+from clincode.senses import SenseUse, expanded, resolve_abbreviations, resolve_words, with_abbreviations, with_words
 from clincode.types import (
     Analysis,
     Assertion,
@@ -150,14 +150,16 @@ class Pipeline:
             decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
             mentions = with_doses(item.text, decoded)
             found = [span for span in mentions if not _is_no_mention(item.text, span, item.redactions)]
-        with _timed(stage_ms, "abbreviations"):
-            uses = resolve_abbreviations(item.text, item.sentences, found)
-            spans = with_senses(found, uses)
+        with _timed(stage_ms, "senses"):
+            words = resolve_words(item.text, item.sentences, found)
+            meant = with_words(item.text, found, words)
+            uses = resolve_abbreviations(item.text, item.sentences, meant)
+            spans = with_abbreviations(meant, uses)
         with _timed(stage_ms, "assertions"):
             asserted = tuple(_assert_all(item.text, item.sentences, spans))
         with _timed(stage_ms, "references"):
             references = resolve_references(item.text, item.sentences, spans)
-            asserted = tuple(_informed(item.text, item.sentences, asserted, references))
+            asserted = tuple(informed(item.text, item.sentences, asserted, references))
         with _timed(stage_ms, "codes"):
             entities = tuple(self._entity(item, uses, *mention) for mention in asserted)
             codes = note_codes(entities)
@@ -165,7 +167,7 @@ class Pipeline:
         return Analysis(note, entities, codes, references, item.redactions, statistics=statistics)
 
     def _entity(
-        self, item: _Prepared, uses: Sequence[AbbreviationUse], sentence: Sentence, span: Span, assertion: Assertion
+        self, item: _Prepared, uses: Sequence[SenseUse], sentence: Sentence, span: Span, assertion: Assertion
     ) -> Entity:
         written_out, expansion = expanded(item.text, span, uses)
         linked = self._linker.link(written_out) if span.type is EntityType.DIAGNOSIS else ()
@@ -210,7 +212,7 @@ def _assert_all(
             yield sentence, span, assertion
 
 
-def _informed(
+def informed(
     text: str,
     sentences: Sequence[Sentence],
     asserted: Sequence[tuple[Sentence, Span, Assertion]],

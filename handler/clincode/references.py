@@ -26,7 +26,9 @@ PRONOUN_SENTENCES = 2
 """How many sentences back a pronoun reaches, and a noun without kin."""
 SHORTEST_ENDING = 2
 
-_PRONOUNS = re.compile(r"\b(?P<it>[Ii]t)\b|\b(?P<this>[Tt]his|[Tt]hat)\b|\b(?P<they>[Tt]hey|[Tt]hese|[Tt]hose)\b")
+_PRONOUNS = re.compile(
+    r"\b(?P<it>[Ii]t)\b|\b(?P<this>[Tt]his|[Tt]hat)\b|\b(?P<they>[Tt]hey|[Tt]hese|[Tt]hose|[Bb]oth)\b"
+)
 _DETERMINED = re.compile(
     r"\b(?P<det>the|this|that|these|those|such|his|her|their|said|its|both|same)[ \t]+"
     r"(?P<mods>(?:[\w-]+[ \t]+){0,3}?)(?P<noun>[\w-]+)(?![\w-])",
@@ -36,15 +38,22 @@ _POINTS = {"this", "that", "these", "those", "such", "said", "same", "both"}
 _EMPTY_IT = re.compile(
     r"[ \t]+(?:(?:is|was|would be|will be|may be|might be|seems?|appear(?:s|ed)?|remain(?:s|ed)|became|becomes|has been"
     r"|should be|must be|can be|could be)[ \t]+(?:\w+ly[ \t]+|not[ \t]+|also[ \t]+|very[ \t]+|too[ \t]+|then[ \t]+)?"
-    r"(?:\w+[ \t]+(?:that|to|for|if|whether|how|when|why|who|what|the|in)\b"
-    r"|important|necessary|possible|likely|unlikely|recommended|noted|felt|thought|believed|decided|advised|unclear"
-    r"|clear|essential|difficult|reasonable|safe|time\b|late\b|early\b|cold\b|hot\b|raining|snowing|winter|summer|best\b"
-    r"|my\b|our\b|worth|\d)"
+    r"(?:\w+[ \t]+(?:that|whether)\b"
+    r"|(?:important|necessary|possible|impossible|likely|unlikely|unclear|clear|essential|reasonable"
+    r"|appropriate|prudent|helpful|useful|advisable|imperative|obvious|evident|unknown|uncertain|best|worth|vital"
+    r"|crucial|critical|common|unusual|late|early|cold|hot|raining|snowing|winter|summer|my|our)\b(?![ \t]+defect)"
+    r"|(?:hard|easy|difficult|safe|good|nice|time)[ \t]+(?:to|for)\b"
+    r"|(?:recommended|noted|felt|thought|believed|decided|advised|agreed|hoped|suggested|planned|elected|better)"
+    r"[ \t]+(?:to|by|the|best|he|she|we|they)\b"
+    r"|(?:about[ \t]+|around[ \t]+|almost[ \t]+|nearly[ \t]+|past[ \t]+|after[ \t]+|only[ \t]+)?\d{1,2}(?::\d\d)?[ \t]?"
+    r"(?:a\.?m|p\.?m|o'clock)"
+    r"|(?:mid)?(?:night|noon|morning|afternoon|evening)\b)"
     r"|(?:appears|seems|looks|sounds|feels)[ \t]+(?:that|like|as|to me)\b"
-    r"|(?:is|was|has been)[ \t]+(?:\d+|several|many|a few|about|approximately|two|three|four|five|six)[ \t]+"
-    r"(?:second|minute|hour|day|week|month|year)s?"
+    r"|(?:is|was|has been)[ \t]+(?:\d+|several|many|a few|about|approximately|over|two|three|four|five|six)[ \t]+"
+    r"(?:second|minute|hour|day|week|month|year|mile)s?"
     r"|(?:should|must|can|may|will)[ \t]+be[ \t]+(?:noted|emphasized|stressed|mentioned|remembered|pointed)"
-    r"|takes?[ \t]+(?:\w+[ \t]+){0,3}to\b|turns?[ \t]+out|turned[ \t]+out[ \t]+that|depends)"
+    r"|(?:takes?|took)[ \t]+(?:\w+[ \t]+){0,3}(?:to|hours?|minutes?|days?|weeks?)\b"
+    r"|turns?[ \t]+out|turned[ \t]+out[ \t]+that|depends|rained|snowed)"
 )
 _EMPTY_THIS = re.compile(
     r"[ \t]+(?:is|was)[ \t]+(?:a|an|the|my|our|his|her)?[ \t]*(?:\d|very|pleasant|well|patient|man\b|woman\b|male"
@@ -54,8 +63,24 @@ _EMPTY_THIS = re.compile(
 _VERB = re.compile(
     r"[ \t]+(?:also[ \t]+|has[ \t]+|have[ \t]+|had[ \t]+|then[ \t]+|later[ \t]+|subsequently[ \t]+|\w+ly[ \t]+)?"
     r"(?:is|was|are|were|has|have|had|will|would|can|could|may|might|should|must|does|did|do|\w+ed|\w+es|\w+s"
-    r"|began|grew|showed|bled|went|came|got|felt|became)\b"
+    r"|began|grew|showed|bled|went|came|got|felt|became|remain|appear|seem|measure|show|grow|look|occur|cause|involve"
+    r"|persist|respond|resolve|extend)\b"
 )
+_TAKES = re.compile(
+    r"\b(?:tak(?:es?|ing|en)|took|start(?:s|ed|ing)?|stop(?:s|ped|ping)?|tolerat(?:es?|ed|ing)|prescribed|held|holding"
+    r"|continu(?:es?|ed|ing)|restart(?:ed|ing)?|resum(?:e|ed|ing)|inject(?:s|ed|ing)?|refus(?:es|ed))[ \t]+$",
+    re.IGNORECASE,
+)
+"""What is done with a medication, before the pronoun."""
+_ASKED = re.compile(r"\b(?:should|if|when|unless|once)[ \t]+$", re.IGNORECASE)
+_MEASURE = re.compile(
+    r"[ \t]+(?:is|was|are|were|has been|remains|remained)[ \t]+(?:now[ \t]+|still[ \t]+|about[ \t]+|only[ \t]+)?"
+    r"\d[\d.,/]*(?:[ \t-]?(?P<unit>[a-zµ%/]+\d?))?",
+    re.IGNORECASE,
+)
+_MEDICATION = frozenset({EntityType.MEDICATION})
+_SIZES = frozenset({"mm", "cm", "x"})
+_DOSES = frozenset({"mg", "mcg", "units", "unit", "g"})
 _SPEECH = re.compile(r"(?:^|[.;:!?]\s*|\bbut\s+|\band\s+|\bbecause\s+|\bas\s+|\bsince\s+|,\s*)$", re.IGNORECASE)
 _WORD = re.compile(r"[\w-]+")
 _PREDICATE_WORDS = 7
@@ -89,6 +114,8 @@ class Anaphor:
     words: tuple[str, ...] = ()
     points: bool = True
     """Whether the determiner itself points ("this drug"), where "the drug" may be any."""
+    is_plural: bool = False
+    """Whether it is a pronoun that means several ("they", "both")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +181,28 @@ def _pronouns(text: str, sentence: Sentence, rules: ReferenceRules) -> Iterator[
     for match in _PRONOUNS.finditer(text, sentence.start, sentence.end):
         after = text[match.end() : sentence.end]
         before = text[sentence.start : match.start()]
-        types = _said_of(after, rules)
+        types = _MEDICATION if _TAKES.search(before) else _said_of(after, rules)
+        is_plural = bool(match["they"])
         if match["it"]:
             means = _EMPTY_IT.match(after) is None
-        elif match["this"]:
-            means = bool(_VERB.match(after)) and not _EMPTY_THIS.match(after) and bool(_SPEECH.search(before))
+        elif _ASKED.search(before):
+            means = bool(types) and _VERB.match(after) is None
         else:
-            means = bool(_VERB.match(after)) and bool(types) and bool(_SPEECH.search(before))
+            means = bool(_VERB.match(after)) and not _EMPTY_THIS.match(after) and bool(_SPEECH.search(before))
         if means:
-            yield Anaphor(match.start(), match.end(), types)
+            yield Anaphor(match.start(), match.end(), types, is_plural=is_plural)
 
 
 def _said_of(after: str, rules: ReferenceRules) -> frozenset[EntityType]:
+    """The types of which can be said what follows a pronoun; empty where that tells nothing."""
+    if measure := _MEASURE.match(after):
+        unit = (measure["unit"] or "").lower()
+        if unit in _SIZES:
+            return frozenset({EntityType.DIAGNOSIS})
+        return frozenset({EntityType.MEDICATION if unit in _DOSES else EntityType.TEST})
     words = [word.group().lower() for word in _WORD.finditer(after)][:_PREDICATE_WORDS]
     for index in range(len(words)):
-        for size in (2, 1):
+        for size in (3, 2, 1):
             found = rules.predicates.get(" ".join(words[index : index + size]))
             if found:
                 return found
@@ -224,13 +258,33 @@ def _score(text: str, anaphor: Anaphor, span: Span, distance: int, *, opens: boo
     if anaphor.noun is None:
         if distance > PRONOUN_SENTENCES or (not anaphor.types and span.type is EntityType.ANATOMY):
             return None
-        return 10.0 - 2.0 * distance + (1.0 if opens else -1.0 if distance == 0 else 0.0)
-    words = [word.group().lower() for word in _WORD.finditer(text, span.start, span.end)]
+        fit = 0.0
+        if anaphor.is_plural and not _is_plural(text[span.start : span.end]):
+            if not anaphor.types:
+                return None
+            fit -= 3.0
+        if not anaphor.types and span.type is EntityType.DIAGNOSIS:
+            fit += 1.5  # notes speak of findings more than of what showed them
+        return 10.0 - 2.0 * distance + (1.0 if opens else -1.0 if distance == 0 else 0.0) + fit
+    words = _parts(text[span.start : span.end])
     likeness = _likeness(anaphor.words, words, anaphor.noun)
     if likeness:
         return likeness - 0.2 * distance
     reach = PRONOUN_SENTENCES if anaphor.points else 1
     return None if anaphor.noun.kin or distance > reach else 6.0 - 1.5 * distance + (0.5 if opens else 0.0)
+
+
+def _is_plural(mention: str) -> bool:
+    last = mention.lower().split()[-1]
+    return " and " in mention or (
+        last.endswith(("s", "ae", "omata")) and not last.endswith(("ss", "us", "is", "as", "os"))
+    )
+
+
+def _parts(mention: str) -> list[str]:
+    """The words of a mention, those with a hyphen also in their parts ("PET-CT", "amoxicillin-clavulanate")."""
+    words = [word.group().lower() for word in _WORD.finditer(mention)]
+    return [part for word in words for part in ([word, *word.split("-")] if "-" in word else [word])]
 
 
 def _likeness(pointing: Sequence[str], mention: Sequence[str], noun: Noun) -> float:

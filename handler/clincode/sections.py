@@ -115,8 +115,12 @@ def _with_inline_headers(
         current = header.section if header else current
         at, own = start, header
         for match in _INLINE_HEADER.finditer(text, header.end if header else start, end):
+            section = sections.get(" ".join(match["name"].lower().split()))
+            # "Extremities warm. Edema: absent." has a finding there, and no header.
+            if section is None and not match["name"].isupper() and match.start("name") - match.start() < 2:
+                continue
             yield at, match.start("name"), own
-            current = sections.get(" ".join(match["name"].lower().split()), current)
+            current = section or current
             at, own = match.start("name"), Header(match.end(), current)
         yield at, end, own
 

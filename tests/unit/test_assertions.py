@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clincode.assertions
-from clincode.assertions import ContextRules, assert_context, default_rules, parse_cue
+from clincode.assertions import ContextRules, assert_context, default_rules
+from clincode.assertions.cues import parse_cue
 from clincode.errors import ResourceError
 from clincode.labels import EntityType
 from clincode.sections import split_sentences
@@ -214,14 +215,14 @@ def test_a_note_of_nothing_but_cues_is_judged_in_steps_that_grow_with_its_length
     text = "no fever " * 600
     spans = [Span(at, at + 5, EntityType.DIAGNOSIS, 1.0) for at in range(3, len(text), 9)]
     looked_at = 0
-    distance = clincode.assertions._distance
+    distance = clincode.assertions.scopes._distance
 
     def counted(*arguments: object) -> int:
         nonlocal looked_at
         looked_at += 1
         return distance(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(clincode.assertions, "_distance", counted)
+    monkeypatch.setattr(clincode.assertions.scopes, "_distance", counted)
     found = assert_context(text, split_sentences(text)[0], spans)
     assert all(assertion.trigger == "no" for assertion in found)
     assert looked_at <= 300 * len(spans)

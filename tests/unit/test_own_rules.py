@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from clincode import abbreviations, assertions, sections
+from clincode import assertions, sections
 from clincode.config import OWN_RULES
 from clincode.errors import ResourceError
 from clincode.labels import EntityType
 from clincode.phi import find_identifiers, names, patterns
 from clincode.sections import split_sentences
+from clincode.senses import abbreviations, words
 from clincode.types import Certainty, Span
 
 CACHES = (
-    *(assertions.default_rules, sections.header_sections, abbreviations.default_senses),
+    *(assertions.default_rules, sections.header_sections, abbreviations.default_senses, words.word_senses),
     *(patterns.default_patterns, names.name_lists),
 )
 

@@ -2,17 +2,12 @@
 
 import pytest
 
-from clincode.abbreviations import (
-    default_senses,
-    expanded,
-    local_definitions,
-    parse_senses,
-    resolve_abbreviations,
-    with_senses,
-)
 from clincode.errors import ResourceError
 from clincode.labels import EntityType
 from clincode.sections import split_sentences
+from clincode.senses import expanded, resolve_abbreviations, with_abbreviations
+from clincode.senses.abbreviations import default_senses, local_definitions
+from clincode.senses.table import parse_senses
 from clincode.types import Span
 
 
@@ -77,7 +72,7 @@ def test_a_clear_sense_sets_the_models_spans_right() -> None:
     first, cp, last = note.index("MS"), note.index("CP"), note.rindex("MS")
     found = [Span(first, first + 2, EntityType.DIAGNOSIS, 0.7), Span(last, last + 2, EntityType.DIAGNOSIS, 0.6)]
     uses = resolve_abbreviations(note, split_sentences(note), found)
-    spans = with_senses(found, uses)
+    spans = with_abbreviations(found, uses)
     assert [(note[s.start : s.end], s.type) for s in spans] == [
         ("MS", EntityType.MEDICATION),
         ("CP", EntityType.DIAGNOSIS),
@@ -104,6 +99,6 @@ def test_the_table_is_as_large_as_it_should_be() -> None:
 def test_a_broken_row_is_named(change: dict[str, str], fault: str) -> None:
     row = {"abbreviation": "XY", "sense": "x y", "type": "TEST", "prior": "1", "clues": ""}
     with pytest.raises(ResourceError, match=fault):
-        parse_senses([{**row, **change}])
+        parse_senses([{**row, **change}], "abbreviation", "a.tsv")
     with pytest.raises(ResourceError, match="twice"):
-        parse_senses([row, row])
+        parse_senses([row, row], "abbreviation", "a.tsv")

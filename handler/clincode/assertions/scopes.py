@@ -1,71 +1,25 @@
-"""Certainty, temporality and experiencer of each mention, by cues and their scopes.
+"""The scopes of cues: which of them reach a mention, and what they make of it.
 
-After ConText (Harkema et al. 2009). Cues are data (``resources/context_cues.tsv``). A cue acts forward or backward from
-where it stands to the end of the sentence or to a terminating cue; a backward cue also stops at another of its kind. A
-pseudo-cue ("no change") hides the cues inside it and has no effect of its own. Where several cues reach a mention,
-negation outweighs possibility, except that a cue of doubt that follows the mention more closely ("cannot be excluded")
-makes it possible.
+After ConText (Harkema et al. 2009). A cue acts forward or backward from where it stands to the end of the sentence or
+to a terminating cue; a backward cue also stops at another of its kind, and who has a finding outlasts the verbs that
+are said of him. Where several cues reach a mention, negation outweighs possibility, except that a cue of doubt that
+follows the mention more closely ("cannot be excluded") makes it possible.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cache
 
-from clincode.config import load_tsv_resource
-from clincode.errors import ResourceError
+from clincode.assertions.cues import Category, ContextRules, Cue, CueMatch, Direction, default_rules
+from clincode.assertions.lists import is_asked_and_answered, of_answer, of_list_header, sign
 from clincode.labels import EntityType
 from clincode.types import Assertion, Certainty, Experiencer, Sentence, Span, Temporality
 
-CUES_FILE = "context_cues.tsv"
-
-
-class Category(StrEnum):
-    NEGATED = "negated"
-    POSSIBLE = "possible"
-    HISTORICAL = "historical"
-    HYPOTHETICAL = "hypothetical"
-    FAMILY = "family"
-    OTHER = "other"
-    PSEUDO = "pseudo"
-    TERMINATE = "terminate"
-
-
-class Direction(StrEnum):
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    BOTH = "both"
-    WITHIN = "within"
-    """On the mention that it stands in."""
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """``reach`` is how many words away a mention may begin (forward) or end (backward); None is the whole sentence."""
-
-    phrase: str
-    category: Category
-    direction: Direction
-    reach: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CueMatch:
-    start: int
-    end: int
-    cue: Cue
-
-
-_INERT = {Category.PSEUDO, Category.TERMINATE}
+_PEOPLE = {Category.FAMILY, Category.OTHER}
+_ENDS = {Category.TERMINATE, Category.PREDICATE}
 _WORD = re.compile(r"\w+")
-_TOKEN = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
 _RESULTS = {f"{verb}{result}" for verb in ("", "is ", "was ", "are ", "were ") for result in ("negative", "neg")}
 """Of a test they give the result ("the culture was negative"); it was done all the same."""
-
-_AUXILIARIES = ("is", "was", "are", "were", "be", "been", "do", "does", "did", "has", "have", "had", "will", "would")
 
 _FARTHEST = 64
 """Cues that are looked at on each side of a mention; it keeps a note of nothing but cues from taking for ever."""
@@ -79,86 +33,19 @@ SECTION_DEFAULTS: dict[str, dict[str, Temporality | Experiencer]] = {
 }
 
 
-def parse_cue(row: dict[str, str]) -> Cue:
-    """A row of the cue file; raises ``ResourceError`` naming the phrase and the key at fault."""
-    phrase = " ".join(row["cue"].lower().split())
-    if not phrase:
-        raise ResourceError(f"{CUES_FILE}: a row has no cue")
-    try:
-        category = Category(row["category"])
-    except ValueError:
-        raise ResourceError(f"{CUES_FILE}: '{phrase}' has the unknown category '{row['category']}'") from None
-    try:
-        direction = Direction(row["direction"])
-    except ValueError:
-        raise ResourceError(f"{CUES_FILE}: '{phrase}' has the unknown direction '{row['direction']}'") from None
-    if (category in _INERT) != (direction is Direction.NONE):
-        raise ResourceError(f"{CUES_FILE}: '{phrase}' is {category} and cannot act {direction}")
-    if row["reach"] and not row["reach"].isdigit():
-        raise ResourceError(f"{CUES_FILE}: '{phrase}' has the reach '{row['reach']}', not a number of words")
-    return Cue(phrase, category, direction, int(row["reach"]) if row["reach"] else None)
-
-
-class ContextRules:
-    """Compiled cues, found by their words. Immutable."""
-
-    def __init__(self, cues: Iterable[Cue]) -> None:
-        self._cues: dict[tuple[str, ...], list[Cue]] = {}
-        for cue in cues:
-            same = self._cues.setdefault(_words(cue.phrase), [])
-            if any(other.category is cue.category and other.direction is cue.direction for other in same):
-                raise ResourceError(f"{CUES_FILE}: '{cue.phrase}' stands there twice as {cue.category} {cue.direction}")
-            same.append(cue)
-        # "is not" must not hide the cue that goes on from its "not": "is not consistent with".
-        for words, found in list(self._cues.items()):
-            if words[0] == "not" and len(words) > 1:
-                for auxiliary in _AUXILIARIES:
-                    self._cues.setdefault((auxiliary, *words), found)
-        self._longest: dict[str, int] = {}
-        for words in self._cues:
-            self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
-
-    @classmethod
-    def load(cls) -> "ContextRules":
-        return cls(parse_cue(row) for row in load_tsv_resource(CUES_FILE, ("cue", "category", "direction", "reach")))
-
-    def matches(self, text: str, start: int, end: int) -> list[CueMatch]:
-        """Cues in ``text[start:end]`` in order. At each place the longest phrase counts: "no evidence of" is not also
-        "no", and a pseudo-cue hides what stands inside it."""
-        tokens = list(_TOKEN.finditer(text, start, end))
-        words = [token.group().lower().replace("’", "'") for token in tokens]
-        found: list[CueMatch] = []
-        at = 0
-        while at < len(words):
-            size = self._phrase_at(words, at)
-            for cue in self._cues[tuple(words[at : at + size])] if size else ():
-                if cue.category is not Category.PSEUDO:
-                    found.append(CueMatch(tokens[at].start(), tokens[at + size - 1].end(), cue))
-            at += max(size, 1)
-        return found
-
-    def _phrase_at(self, words: Sequence[str], at: int) -> int:
-        for size in range(min(self._longest.get(words[at], 0), len(words) - at), 0, -1):
-            if tuple(words[at : at + size]) in self._cues:
-                return size
-        return 0
-
-
-def _words(phrase: str) -> tuple[str, ...]:
-    return tuple(match.group() for match in _TOKEN.finditer(phrase))
-
-
-@cache
-def default_rules() -> ContextRules:
-    """The rules of the package's own cue file, compiled once."""
-    return ContextRules.load()
-
-
 def assert_context(
     text: str, sentence: Sentence, mentions: Sequence[Span], rules: ContextRules | None = None
 ) -> tuple[Assertion, ...]:
     """The assertion of each of the sentence's mentions, in their order; ``trigger`` is cut from ``text``."""
-    cues = (rules or default_rules()).matches(text, sentence.start, sentence.end)
+    rules = rules or default_rules()
+    bounds = (sentence.start, sentence.end)
+    cues = [
+        *of_list_header(text, sentence, rules),
+        *(m for m in rules.matches(text, *bounds) if not is_asked_and_answered(text, sentence, m)),
+        *of_answer(text, sentence),
+    ]
+    signs = [found for mention in mentions if (found := sign(text, sentence, mention))]
+    cues = sorted([*cues, *signs], key=lambda match: match.start) if signs else cues
     outside = _without_terminators_inside(cues, sorted((mention.start, mention.end) for mention in mentions))
     starts = [match.start for match in outside]
     return tuple(_assertion(text, sentence, mention, outside, starts) for mention in mentions)
@@ -172,7 +59,7 @@ def _without_terminators_inside(cues: Sequence[CueMatch], mentions: Sequence[tup
         index = bisect_right(starts, match.start) - 1
         return index >= 0 and match.end <= mentions[index][1]
 
-    return [match for match in cues if match.cue.category is not Category.TERMINATE or not is_inside(match)]
+    return [match for match in cues if match.cue.category not in _ENDS or not is_inside(match)]
 
 
 def _assertion(
@@ -212,6 +99,7 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
     """Cues that reach the mention from one side; ``cues`` come from the mention outwards."""
     met: set[Category] = set()
     end: int | None = None
+    of_people_alone = False
     for match in cues:
         cue = match.cue
         # A phrase may end the scopes of others and open one of its own ("status post").
@@ -219,6 +107,11 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
             return
         if cue.category is Category.TERMINATE:
             end = match.start
+            continue
+        if cue.category is Category.PREDICATE:
+            of_people_alone = True
+            continue
+        if of_people_alone and cue.category not in _PEOPLE:
             continue
         if match.end > mention.start and way is Direction.FORWARD:
             continue  # it runs into the mention

@@ -1,0 +1,114 @@
+"""Ordinary words that mean something clinical in one place and not in another: "wound discharge", "discharge summary".
+
+Senses are data (``resources/ambiguous_words.tsv``), chosen as those of abbreviations are, but by what stands close by.
+A clear sense sets the model's spans right: a mention that it missed is added with the words that belong to it, one of
+another type gets that of its sense, and one whose sense is no entity goes.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+from clincode.config import load_tsv_resource
+from clincode.senses.evidence import Weights, best_sense, clue_words
+from clincode.senses.table import Sense, SenseUse, parse_senses
+from clincode.types import Sentence, Span
+
+WORDS_FILE = "ambiguous_words.tsv"
+
+WEIGHTS = Weights(near_words=4, near=2.8, sentence=1.0, beside=0.5, note=0.1, type=1.2)
+SURE = 0.75
+"""Confidence from which a sense changes what the model found."""
+
+_LONGEST = 4
+"""Words of a phrase in the table, at most."""
+_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+
+
+@cache
+def word_senses() -> dict[str, tuple[Sense, ...]]:
+    """Word or phrase in lower case → its senses."""
+    rows = load_tsv_resource(WORDS_FILE, ("word", "sense", "type", "prior", "clues", "parts"))
+    return parse_senses(({**row, "word": row["word"].lower()} for row in rows), "word", WORDS_FILE)
+
+
+def resolve_words(text: str, sentences: Sequence[Sentence], spans: Sequence[Span] = ()) -> tuple[SenseUse, ...]:
+    """Every ambiguous word of the note whose sense is clear, in the order of the text.
+
+    ``spans`` are the model's; the type of one that holds the word speaks for senses of that type.
+    """
+    note_words: frozenset[str] | None = None
+    holders, uses = iter(sorted(spans, key=lambda span: span.start)), list[SenseUse]()
+    holder = next(holders, None)
+    for sentence in sentences:
+        for start, end, senses in _forms(text, sentence):
+            if note_words is None:
+                note_words = clue_words(text)
+            while holder is not None and holder.end <= start:
+                holder = next(holders, None)
+            kind = holder.type if holder is not None and holder.start <= start and end <= holder.end else None
+            sense, confidence = best_sense(text, start, end, sentence, senses, kind, note_words, WEIGHTS)
+            if confidence >= SURE:
+                uses.append(SenseUse(start, end, sense, confidence))
+    return tuple(uses)
+
+
+def _forms(text: str, sentence: Sentence) -> Iterator[tuple[int, int, tuple[Sense, ...]]]:
+    """The words and phrases of the table in a sentence, the longest first, each with its senses."""
+    table = word_senses()
+    words = list(_WORD.finditer(text, sentence.start, sentence.end))
+    at = 0
+    while at < len(words):
+        for size in range(_LONGEST, 0, -1):
+            last = min(at + size, len(words)) - 1
+            phrase = " ".join(text[words[at].start() : words[last].end()].lower().split())
+            senses = table.get(phrase) or table.get(phrase.removesuffix("s"), ())
+            if senses:
+                yield words[at].start(), words[last].end(), senses
+                at = last
+                break
+        at += 1
+
+
+def with_words(text: str, spans: Sequence[Span], uses: Sequence[SenseUse]) -> list[Span]:
+    """The model's spans set right by ``uses``, in the order of the text, and still without overlaps."""
+    result = sorted(spans, key=lambda span: span.start)
+    for use in uses:
+        holding = [span for span in result if span.start <= use.start and use.end <= span.end]
+        if use.sense.type is None:
+            gone = [span for span in holding if _at_an_end(span, use)]
+            gone += [span for span in result if use.start <= span.start and span.end <= use.end]
+            result = [span for span in result if span not in gone]
+        elif holding:
+            result = [_retyped(span, use) if span in holding else span for span in result]
+        else:
+            start, end = _with_parts(text, use)
+            # What the model found of it already, such as its modifiers alone, becomes one mention.
+            others = [span for span in result if span.end <= start or end <= span.start]
+            if all(start <= span.start and span.end <= end for span in result if span not in others):
+                result = sorted([*others, Span(start, end, use.sense.type, use.confidence)], key=lambda s: s.start)
+    return result
+
+
+def _at_an_end(span: Span, use: SenseUse) -> bool:
+    """A mention is what its first or last word is: "potassium 40 mEq", "serum potassium"."""
+    return span.start == use.start or span.end == use.end
+
+
+def _retyped(span: Span, use: SenseUse) -> Span:
+    return replace(span, type=use.sense.type) if use.sense.type and _at_an_end(span, use) else span
+
+
+def _with_parts(text: str, use: SenseUse) -> tuple[int, int]:
+    """The offsets of the word and of the words that belong to it on both sides."""
+    start, end = use.start, use.end
+    while match := re.search(r"([^\W_]+(?:-[^\W_]+)*)[ -]$", text[max(0, start - 30) : start]):
+        if match[1].lower() not in use.sense.parts:
+            break
+        start -= len(match[0])
+    while match := re.match(r"[ -]([^\W_]+(?:-[^\W_]+)*)", text[end : end + 30]):
+        if match[1].lower() not in use.sense.parts:
+            break
+        end += len(match[0])
+    return start, end
