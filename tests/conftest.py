@@ -8,6 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from cli.models import bundle_of
+from clincode.pipeline import Pipeline
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,3 +42,9 @@ def script() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def released_pipeline() -> Pipeline:
+    """The newest release, whole, as ``clincode predict`` uses it."""
+    return Pipeline.from_bundle(bundle_of(None))

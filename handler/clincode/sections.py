@@ -117,7 +117,7 @@ def _with_inline_headers(
         for match in _INLINE_HEADER.finditer(text, header.end if header else start, end):
             section = sections.get(" ".join(match["name"].lower().split()))
             # "Extremities warm. Edema: absent." has a finding there, and no header.
-            if section is None and not match["name"].isupper() and match.start("name") - match.start() < 2:
+            if section is None and not match["name"].isupper():
                 continue
             yield at, match.start("name"), own
             current = section or current
@@ -147,6 +147,8 @@ def _is_wrapped(text: str, before: re.Match[str], line: re.Match[str]) -> bool:
     if gap.count("\n") > 1 or (gap.count("\r") > 1 and "\n" not in gap) or gap.count("\r") > gap.count("\n") > 1:
         return False
     head, tail = before.group().rstrip(), line.group().lstrip()
+    if head[-1] == "," and tail[0].islower() and not _BULLET.match(line.group()):
+        return True  # a list goes on, however short the line
     if len(head) < _WRAP_WIDTH or _BULLET.match(line.group()) or head[-1] in ".!?:;":
         return False
     return tail[0].islower() or tail[0].isdigit() or tail[0] in "(%" or len(head) >= 70

@@ -102,12 +102,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """The clinical context of a mention; ``trigger`` is the text of the cue that decided the certainty."""
+    """The clinical context of a mention; ``trigger`` is the text of the cue that decided the certainty, ``confidence``
+    how often such an answer is right, 0 to 1."""
 
     certainty: Certainty = Certainty.AFFIRMED
     temporality: Temporality = Temporality.CURRENT
     experiencer: Experiencer = Experiencer.PATIENT
     trigger: str | None = None
+    confidence: float = field(default=1.0, compare=False)
 
     @property
     def is_negated(self) -> bool:

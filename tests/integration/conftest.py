@@ -67,6 +67,9 @@ def request(note_text: Any = "Denies chest pain.", **changes: Any) -> dict[str, 
 def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """CLINCODE_TEST_MODEL names a model folder to serve in place of the newest release."""
     run = tmp_path_factory.mktemp("serve")
+    rules = tmp_path_factory.mktemp("rules")
+    own_cue = "cue\tcategory\tdirection\treach\nsine morbo\tnegated\tbackward\t\n"
+    (rules / "context_cues.tsv").write_text(own_cue, encoding="utf-8")
     model = os.environ.get("CLINCODE_TEST_MODEL")
     store = tmp_path_factory.mktemp("store") if model else root / "model_store"
     http = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
@@ -76,6 +79,7 @@ def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         "PYTHON": sys.executable,
         "CLINCODE_RUN_DIR": str(run),
         "CLINCODE_MODEL_STORE": str(store),
+        "CLINCODE_RULES": str(rules),
         "TS_INFERENCE_ADDRESS": http[0],
         "TS_MANAGEMENT_ADDRESS": http[1],
         "TS_METRICS_ADDRESS": http[2],

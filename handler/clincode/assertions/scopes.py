@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from clincode.assertions.cues import Category, ContextRules, Cue, CueMatch, Direction, default_rules
+from clincode.assertions.cues import YEAR, Category, ContextRules, Cue, CueMatch, Direction, default_rules
 from clincode.assertions.lists import is_asked_and_answered, of_answer, of_list_header, sign
 from clincode.labels import EntityType
 from clincode.types import Assertion, Certainty, Experiencer, Sentence, Span, Temporality
@@ -19,10 +19,24 @@ _PEOPLE = {Category.FAMILY, Category.OTHER}
 _ENDS = {Category.TERMINATE, Category.PREDICATE}
 _WORD = re.compile(r"\w+")
 _RESULTS = {f"{verb}{result}" for verb in ("", "is ", "was ", "are ", "were ") for result in ("negative", "neg")}
-"""Of a test they give the result ("the culture was negative"); it was done all the same."""
+"""Of a test they give the result ("the culture was negative"); it was done all the same. So may a bare number be."""
 
 _FARTHEST = 64
 """Cues that are looked at on each side of a mention; it keeps a note of nothing but cues from taking for ever."""
+
+_RIGHT: dict[Certainty | Temporality | Experiencer, float] = {
+    Certainty.AFFIRMED: 0.996,
+    Certainty.NEGATED: 0.995,
+    Certainty.POSSIBLE: 0.976,
+    Temporality.CURRENT: 0.959,
+    Temporality.HISTORICAL: 0.862,
+    Temporality.HYPOTHETICAL: 0.957,
+    Experiencer.PATIENT: 0.998,
+    Experiencer.FAMILY: 0.714,
+    Experiencer.OTHER: 0.714,
+}
+"""How often such an answer was right, (right + 1) / (answers + 2), on the 1,164 concepts of the NegEx kit's train part;
+it has six of family and none of other people, who are given the same."""
 
 SECTION_DEFAULTS: dict[str, dict[str, Temporality | Experiencer]] = {
     "FAMILY_HISTORY": {"experiencer": Experiencer.FAMILY},
@@ -92,7 +106,10 @@ def _assertion(
         experiencer = Experiencer.OTHER
     # A cue may hold the punctuation that it is known by (": none"); the trigger does without.
     trigger = text[deciding.start : deciding.end].strip(" :;,.=") if deciding else None
-    return Assertion(certainty, temporality, experiencer, trigger)
+    if trigger and len(trigger) > 1:
+        trigger = trigger.lstrip("- ")
+    confidence = _RIGHT[certainty] * _RIGHT[temporality] * _RIGHT[experiencer]
+    return Assertion(certainty, temporality, experiencer, trigger, round(confidence, 3))
 
 
 def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction) -> Iterator[CueMatch]:
@@ -136,7 +153,7 @@ def _opens(match: CueMatch, mention: Span) -> bool:
 
 
 def _is_result(cue: Cue, mention: Span) -> bool:
-    return mention.type is EntityType.TEST and cue.phrase in _RESULTS
+    return mention.type is EntityType.TEST and (cue.phrase in _RESULTS or cue.phrase == YEAR)
 
 
 def _certainty(cues: dict[Category, CueMatch], mention: Span) -> tuple[Certainty, CueMatch | None]:

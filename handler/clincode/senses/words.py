@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 from clincode.config import load_tsv_resource
+from clincode.labels import EntityType
 from clincode.senses.evidence import Weights, best_sense, clue_words
 from clincode.senses.table import Sense, SenseUse, parse_senses
 from clincode.types import Sentence, Span
@@ -20,9 +21,14 @@ WORDS_FILE = "ambiguous_words.tsv"
 WEIGHTS = Weights(near_words=4, near=2.8, sentence=1.0, beside=0.5, note=0.1, type=1.2)
 SURE = 0.75
 """Confidence from which a sense changes what the model found."""
-
+SURE_TO_ADD = 0.88
+"""Confidence from which it adds a mention that the model did not find."""
+_SET_RIGHT = frozenset(EntityType) - {EntityType.ANATOMY}
+"""Types that a sense may give a mention. Parts of the body stand in the table to speak against the other senses:
+whether one is a mention of its own or part of a finding, the model knows better."""
 _LONGEST = 4
 """Words of a phrase in the table, at most."""
+_UNITS = frozenset({"mg", "mcg", "g", "meq", "ml", "units", "iu", "po", "iv", "of", "a", "the"})
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 
 
@@ -77,12 +83,14 @@ def with_words(text: str, spans: Sequence[Span], uses: Sequence[SenseUse]) -> li
     for use in uses:
         holding = [span for span in result if span.start <= use.start and use.end <= span.end]
         if use.sense.type is None:
-            gone = [span for span in holding if _at_an_end(span, use)]
+            gone = [span for span in holding if _is_about(text, span, use)]
             gone += [span for span in result if use.start <= span.start and span.end <= use.end]
             result = [span for span in result if span not in gone]
         elif holding:
-            result = [_retyped(span, use) if span in holding else span for span in result]
-        else:
+            kind = use.sense.type
+            about = [span for span in holding if _is_about(text, span, use)] if kind in _SET_RIGHT else []
+            result = [replace(span, type=kind) if span in about else span for span in result]
+        elif use.confidence >= SURE_TO_ADD and use.sense.type in _SET_RIGHT:
             start, end = _with_parts(text, use)
             # What the model found of it already, such as its modifiers alone, becomes one mention.
             others = [span for span in result if span.end <= start or end <= span.start]
@@ -91,13 +99,12 @@ def with_words(text: str, spans: Sequence[Span], uses: Sequence[SenseUse]) -> li
     return result
 
 
-def _at_an_end(span: Span, use: SenseUse) -> bool:
-    """A mention is what its first or last word is: "potassium 40 mEq", "serum potassium"."""
-    return span.start == use.start or span.end == use.end
-
-
-def _retyped(span: Span, use: SenseUse) -> Span:
-    return replace(span, type=use.sense.type) if use.sense.type and _at_an_end(span, use) else span
+def _is_about(text: str, span: Span, use: SenseUse) -> bool:
+    """Whether the mention is what the word is, and the word no modifier of something else ("chest" of "chest pain"):
+    what follows it in the mention is nothing, a dose, or words that the sense knows ("potassium level")."""
+    known = use.sense.parts if use.sense.type else use.sense.clues | use.sense.parts
+    rest = [word.group().lower() for word in _WORD.finditer(text, use.end, span.end)]
+    return all(word in known or word[0].isdigit() or word in _UNITS for word in rest)
 
 
 def _with_parts(text: str, use: SenseUse) -> tuple[int, int]:
