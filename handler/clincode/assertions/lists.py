@@ -11,7 +11,7 @@ from clincode.types import Sentence, Span
 _ANSWERED = Cue("no", Category.NEGATED, Direction.BACKWARD, None)
 _SIGNED = Cue("-", Category.NEGATED, Direction.FORWARD, 0)
 _BULLET = re.compile(r"[ \t]*(?:[-*•–]|\d{1,2}[.)])[ \t]+\S")
-_NEAR = 300
+_NEAR = 120
 """Characters on each side of a mention in which other signs are looked for."""
 _LONGEST_LIST = 40
 """Items that a list's first line reaches."""

@@ -6,6 +6,7 @@ another type gets that of its sense, and one whose sense is no entity goes.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -81,22 +82,30 @@ def with_words(text: str, spans: Sequence[Span], uses: Sequence[SenseUse]) -> li
     """The model's spans set right by ``uses``, in the order of the text, and still without overlaps."""
     result = sorted(spans, key=lambda span: span.start)
     for use in uses:
-        holding = [span for span in result if span.start <= use.start and use.end <= span.end]
-        if use.sense.type is None:
-            gone = [span for span in holding if _is_about(text, span, use)]
-            gone += [span for span in result if use.start <= span.start and span.end <= use.end]
-            result = [span for span in result if span not in gone]
-        elif holding:
-            kind = use.sense.type
-            about = [span for span in holding if _is_about(text, span, use)] if kind in _SET_RIGHT else []
-            result = [replace(span, type=kind) if span in about else span for span in result]
-        elif use.confidence >= SURE_TO_ADD and use.sense.type in _SET_RIGHT:
-            start, end = _with_parts(text, use)
-            # What the model found of it already, such as its modifiers alone, becomes one mention.
-            others = [span for span in result if span.end <= start or end <= span.start]
-            if all(start <= span.start and span.end <= end for span in result if span not in others):
-                result = sorted([*others, Span(start, end, use.sense.type, use.confidence)], key=lambda s: s.start)
+        start, end = _with_parts(text, use)
+        # Spans do not overlap, so that those which touch the words are neighbours.
+        first = bisect_right(result, start, key=lambda span: span.end)
+        last = bisect_left(result, end, key=lambda span: span.start)
+        result[first:last] = _set_right(text, result[first:last], use, start, end)
     return result
+
+
+def _set_right(text: str, touching: Sequence[Span], use: SenseUse, start: int, end: int) -> list[Span]:
+    """The spans that touch ``[start, end)``, the word with its parts, as its sense has them."""
+    kind = use.sense.type
+    holding = [span for span in touching if span.start <= use.start and use.end <= span.end]
+    about = [span for span in holding if _is_about(text, span, use)]
+    if kind is None:
+        inside = [span for span in touching if use.start <= span.start and span.end <= use.end]
+        return [span for span in touching if span not in about and span not in inside]
+    if kind not in _SET_RIGHT:
+        return list(touching)
+    if holding:
+        return [replace(span, type=kind) if span in about else span for span in touching]
+    # What the model found of it already, such as its modifiers alone, becomes one mention.
+    if use.confidence >= SURE_TO_ADD and all(start <= span.start and span.end <= end for span in touching):
+        return [Span(start, end, kind, use.confidence)]
+    return list(touching)
 
 
 def _is_about(text: str, span: Span, use: SenseUse) -> bool:
