@@ -148,6 +148,7 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of the corpora")],
     out: Annotated[Path, typer.Option(help="folder of the runs")],
     report: Annotated[Path, typer.Option(help="Markdown file whose `ablation` markers enclose the table")],
+    report_only: Annotated[bool, typer.Option(help="write of the runs that are there, train nothing")] = False,
 ) -> None:
     """Train and score all variants, and write table and picture after each."""
     ablation = read_config(config, AblationConfig)
@@ -164,6 +165,8 @@ def main(
     for variant, seed in tqdm(jobs, desc="runs"):
         settings = changed(base, ablation.changes, variant.changes, {"seed": seed})
         folder = out / f"{variant.name.replace(' ', '-').replace('/', '-')}-{seed}"
+        if report_only and not (folder / SCORES_FILE).exists():
+            continue
         devel = {n: d for n, d in ablation.devel.items() if variant.unseen is None or n in variant.unseen}
         scores.setdefault(variant.name, []).append(run_one(settings, devel, data, folder))
         write_report(ablation, scores, report)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.ablate import AblationConfig, changed, table, write_report
+from training.ablate import AblationConfig, changed, main, table, write_report
 from training.run_config import ConfigError, RunConfig, read_config
 
 ROOT = Path(__file__).parents[3]
@@ -74,3 +74,12 @@ def test_faults_are_told_together(tmp_path: Path) -> None:
         read_config(path, AblationConfig)
     for place in ("seeds", "colour", "devel", "variants"):
         assert place in str(caught.value)
+
+
+def test_a_report_of_what_is_done_trains_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "plain-14").mkdir(parents=True)
+    (tmp_path / "runs" / "plain-14" / "scores.json").write_text('{"MACCROBAT devel, serving": 0.654}', encoding="utf-8")
+    report = tmp_path / "ablation.md"
+    main(ROOT / "config" / "ablation.yaml", tmp_path, tmp_path / "runs", report, report_only=True)
+    assert "| plain | 1 | 0.654 |" in report.read_text(encoding="utf-8")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["plain-14"]
