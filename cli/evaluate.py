@@ -100,6 +100,13 @@ def read_corpus(data: Path, format: str, name: str | None) -> tuple[Guideline, l
     raise CorpusError(f"{data}: tags of no known guideline")
 
 
+def redaction_losses(paths: Sequence[Path], model: Path | None) -> dict[str, Any]:
+    """``entity_loss`` of each path; the model is loaded only where a corpus has no entities."""
+    from training.phi_loss import entity_loss
+
+    return {str(path): entity_loss(path, lambda: model_tagger(model, SERVING_HEAD)) for path in paths}
+
+
 def model_tagger(model: Path | None, head: str) -> ModelTagger:
     """The tagger of a model's head (by default of the newest release)."""
     from clincode.model import BertForClinicalNER, NerEngine
@@ -145,10 +152,11 @@ def print_assertions(scores: Mapping[str, Mapping[str, float]], title: str = "as
     Console().print(table)
 
 
-def print_figures(title: str, figures: Mapping[str, float]) -> None:
+def print_figures(title: str, figures: Mapping[str, float | str | None]) -> None:
     table = Table("", "", title=title, show_header=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        shown = "unknown" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+        table.add_row(name, shown)
     Console().print(table)
 
 

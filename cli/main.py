@@ -181,21 +181,36 @@ def evaluate_references(data: DataOption, json_out: JsonOption = None) -> None:
 
 @evaluate.command("phi")
 def evaluate_phi(
-    data: DataOption,
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="notes to put identifiers into: a folder of .txt, or JSON lines with `text`"),
+    ],
     purpose: Annotated[str, typer.Option(help="lines with identifiers that are put in: test or tuning")] = "test",
     seed: Annotated[int, typer.Option(help="of the identifiers and their places")] = 13,
-    most: Annotated[int, typer.Option(help="notes to read at most")] = 300,
+    most: Annotated[int, typer.Option(help="notes of each path to read at most")] = 200,
+    entities: Annotated[
+        list[Path] | None,
+        typer.Option(help="a brat folder or JSON lines: the share of its entities that redaction touches, beside"),
+    ] = None,
+    model: ModelOption = None,
     json_out: JsonOption = None,
 ) -> None:
-    """Identifiers found in notes (a folder of .txt, or JSON lines with `text`) into which invented ones are put."""
+    """Identifiers found in notes into which invented ones are put, and what redaction takes from the clinic.
+
+    --entities counts gold entities where the corpus has some, else what the model finds in it.
+    """
     with _clear_errors():
-        from cli.evaluate import print_figures
+        from cli.evaluate import print_figures, redaction_losses
         from training.evaluate_phi import evaluate_phi as scores_of
+        from training.evaluate_phi import flat_figures
 
         scores = scores_of(data, purpose=purpose, seed=seed, most=most)
-        flat = {name: value for name, value in scores.items() if not isinstance(value, dict)}
-        flat |= {f"recall {name} ({row['n']})": row["recall"] for name, row in scores["per_category"].items()}
-        print_figures("identifiers", flat)
+        print_figures("identifiers", flat_figures(scores))
+        if entities:
+            scores["entity_loss"] = redaction_losses(entities, model)
+            for name, loss in scores["entity_loss"].items():
+                figures = {"share": f"{loss['share']:.2%}", **{k: loss[k] for k in ("touched", "entities", "gold")}}
+                print_figures(f"entities touched, {name}", figures)
         _write(json_out, scores)
 
 

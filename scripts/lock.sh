@@ -28,3 +28,7 @@ compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra training
 compile requirements/dev.lock "${OPTIONS[@]}" --constraint requirements/serve.lock \
   --extra serving --extra training --extra reports --extra dev setup.cfg
 compile requirements/java.txt requirements/java.in
+# Nothing is left out: no torch is among it, and PyRuSH needs setuptools. Some of it comes as source alone, whose
+# metadata takes a build environment.
+compile requirements/bench.lock --build-isolation --allow-unsafe "$@" requirements/bench.in
+compile requirements/bench-phi.lock "$@" requirements/bench-phi.in

@@ -185,3 +185,20 @@ def test_evaluate_assertion_scores_the_baseline_on_negation_alone(tmp_path: Path
     result = runner.invoke(app, ["evaluate", "assertion", "--data", str(data), "--baseline", "--json", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text()) == {"negated": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "accuracy": 1.0}}
+
+
+def test_evaluate_phi_reads_several_paths_and_counts_touched_entities(tmp_path: Path) -> None:
+    folder, lines, out = tmp_path / "notes", tmp_path / "notes.jsonl", tmp_path / "figures.json"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Comes for a cough.", encoding="utf-8")
+    entities = [{"start": 4, "end": 10, "type": "DIAGNOSIS"}, {"start": 18, "end": 23, "type": "DIAGNOSIS"}]
+    lines.write_text(json.dumps({"text": "Dr. Okafor hears a cough.", "entities": entities}), encoding="utf-8")
+    arguments = ["--data", str(folder), "--data", str(lines), "--entities", str(lines), "--json", str(out)]
+    result = runner.invoke(app, ["evaluate", "phi", *arguments])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["notes"] == 2
+    assert set(figures["per_source"]) == {str(folder), str(lines)}
+    assert {"recall", "direct_recall", "precision", "n", "per_category"} <= set(figures)
+    loss = figures["entity_loss"][str(lines)]
+    assert (loss["touched"], loss["entities"], loss["gold"]) == (1, 2, True)

@@ -10,29 +10,58 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from clincode.phi.names import NAME_WORD, RUN, NameLists, name_at, name_lists, plain, without_possessive
+from clincode.phi.names import NAME_WORD, PARTICLE, RUN, NameLists, name_at, name_lists, plain, without_possessive
 from clincode.phi.patterns import ADDRESS, FACILITY, NAME, default_patterns
 from clincode.types import Redaction
 
-_NEXT_NAME = re.compile(rf"(?:[ \t]*[,;/&][ \t]*(?:and[ \t]+)?|[ \t]+and[ \t]+)(?P<x>{RUN})")
+_NEXT_NAME = re.compile(rf"(?:[ \t]*[,;/&][ \t]*(?:(?:and|n?or)[ \t]+)?|[ \t]+(?:and|n?or)[ \t]+)(?P<x>{RUN})")
+_NAME_BEFORE = re.compile(
+    r"(?<![\w'’-])(?P<x>[^\W\d_][\w'’-]{1,40})(?P<link>[ \t]*[,/&][ \t]*|[ \t]+(?:and|n?or)[ \t]+)$"
+)
+_PARTICLE_GAP = re.compile(rf"[ \t]+{PARTICLE}[ \t]+")
+_MONTHS = ("april", "may", "june", "august")
 _ARTICLES = ("The", "Our", "At", "To", "In", "From", "A", "An")
-_LEFT, _RIGHT = 12, 24
+_LEFT, _RIGHT, _BEFORE = 12, 24, 60
 """Characters before and after a word that are looked at."""
 _OPENS_SENTENCE = re.compile(r"(?:^|[.!?:;]\s+|\n\s*|[-•*]\s+|\d\.\s+|\)\s+)$")
-_COMPOUND = re.compile(r"['’]s?[ \t]+[a-z]|[-–/]\w|\w")
-_ENDS_PHRASE = re.compile(r"[ \t]*[,.;)]")
-_GOES_ON = re.compile(
-    r"[ \t]+(?:and|or|at|to|who|on|from|for|in|is|was|has|had|will|did|does|would|came|says?|said|feels?|called|lives"
-    r"|(?:report|state|present|note|remain|continue|tolerate|receive|agree|understand|return|complain|describe|endorse"
-    r"|appear|admit)(?:s|d|ed|ted)?|denies|denied|underwent|arrived)\b"
+_OPENS_LINE = re.compile(r"(?:\A|\n)[ \t]*$")
+_COMPOUND = re.compile(r"[-–/]\w|\w")
+_CALLED_AFTER = (
+    r"[ \t]+(?:disease|syndrome|signs?|test|scores?|scale|criteria|classification|grade|stage|class|type|index"
+    r"|procedure|operation|repair|technique|method|approach|incision|flap|maneuver|manoeuvre|position|reflex|phenomenon|triad|palsy"
+    r"|paralysis|chorea|dystrophy|atrophy|ataxia|lymphoma|sarcoma|esophagus|nodes?|bod(?:y|ies)|cells?|duct|gland|canal"
+    r"|ligament|formula|equation|questionnaire|inventory|rings?|membranes?|angle|solution|medium|agar|stain(?:ing)?"
 )
+_CALLED_AFTER_TOO = (
+    r"|catheter|tube|drain|stent|valved?|graft|needle|forceps|retractor|clamp|clip|suture|pouch|loop|shunt|splint|brace"
+    r"|collar|fracture|an[a]?emia|tumou?r|cyst|nodules?|muscle|nerve|artery|vein|space|virus|fever|bacillus|(?:bio)?prosthes[ie]s"
+    r"|implant|system|device|screws?|plates?|nails?|rods?|pins?|wires?|ulcers?|lesions?|spots?|lines?|contractures?"
+    r"|thyroiditis|arthropathy|deformity|hernia|buffer|antigen|antibod(?:y|ies)|laborator(?:y|ies)|crystal\w*"
+    r"|et[ \t]+al|curves?|analysis|contractions?|protocol|mask|culture|staging|group|methodology|zone|factor"
+)
+_EPONYM = re.compile(rf"(?:['’]s?)?{_CALLED_AFTER}{_CALLED_AFTER_TOO})\b")
+_POSSESSIVE_EPONYM = re.compile(rf"['’]s?{_CALLED_AFTER})\b")
+"""What is called after somebody: with a possessive a given name may also be the patient's ("Amelia's fever")."""
+_POSSESSIVE = re.compile(r"['’]s?[ \t]+[a-z]")
+_ENDS_PHRASE = re.compile(r'[ \t]*(?:[,.;)\n#|"”]|-?>|$)')
+_AFTER_WORD = re.compile(r"[a-z],?[ \t]+$")
+_FIELD = re.compile(r"\w:[ \t]+$")
+_GOES_ON = re.compile(
+    r"[ \t]+(?:[a-z]{2,}(?:ed|es|[^us]s|ing)|and|or|at|to|who|whose|on|from|for|in|is|was|has|had|will|would|can|could"
+    r"|should|may|might|must|cannot|did|does|came|went|got|gave|saw|took|felt|fell|lost|said|knew|met|ate|made|left|became|began"
+    r"|ran|sat|stood|spoke|told|slept|woke|drove|drank|wore|grew|kept|held|heard|found|sent|brought|thought|bought|taught|hurt"
+    r"|understood|forgot|chose|wrote|quit|with|about|when|because|if|again|today|tonight|now|here|also|still|never|always"
+    r"|just|not|then|that|by|after|before|since|until|as|but|so|Jr|Sr)\b|,[ \t]+(?:who(?:se)?|his|her|their|an?|the"
+    r"|please|your?|we|I)\b|[ \t]+\("
+)
+_LABELS = re.compile(r"[ \t]*(?:[-–—][ \t]|:[ \t]+[a-z])")
 
 
 def find_identifiers(text: str) -> tuple[Redaction, ...]:
     """All identifiers of a note in the order of the text, without overlaps."""
     lists = name_lists()
     found: Sequence[Redaction] = _merged(list(_by_pattern(text, lists)))
-    for more in (_enumerated, _unannounced, _again):
+    for more in (_enumerated, _unannounced, _enumerated, _again):
         found = _merged([*found, *more(text, found, lists)])
     return tuple(found)
 
@@ -96,14 +125,32 @@ def _is_country(place: str, lists: NameLists) -> bool:
 
 
 def _enumerated(text: str, found: Sequence[Redaction], lists: NameLists) -> Iterator[Redaction]:
-    """What goes on with a list of names: "cc: Amelia Stone, Joseph Okoro and Ruth Lim"."""
+    """What a list of names has before and after one that was found: "Amelia, Joseph Okoro and Ruth"."""
+    ends = {redaction.end for redaction in found}
     for redaction in found:
+        if redaction.category != NAME:
+            continue
         end = redaction.end
-        while redaction.category == NAME and (match := _NEXT_NAME.match(text, end)):
-            start, end = name_at(text, *match.span("x"), NAME, lists)
-            if len(text[start:end].split()) < 2 and not lists.is_sure(text[start:end]):
+        while match := _NEXT_NAME.match(text, end):
+            start, end = name_at(text, *match.span("x"), "CALLED", lists)
+            if start == end or not (lists.may_call(text[start:end]) or len(text[start:end].split()) > 1):
                 break
             yield Redaction(start, end, NAME)
+            if end in ends:
+                break  # found already, and so is what follows it
+        start = redaction.start
+        in_capitals = text[redaction.start : redaction.end].isupper()
+        while match := _NAME_BEFORE.search(text, max(0, start - _BEFORE), start):
+            name = match["x"]
+            if match.end("x") in ends or not name[0].isupper() or not lists.may_call(name):
+                break
+            if name.isupper() != (in_capitals and len(name) > 3):
+                break
+            opens = _OPENS_LINE.search(text, max(0, match.start() - _LEFT), match.start())
+            if "," in match["link"] and not (lists.is_listed(name) or opens):
+                break
+            start = match.start("x")
+            yield Redaction(start, match.end("x"), NAME)
 
 
 def _unannounced(text: str, found: Sequence[Redaction], lists: NameLists) -> Iterator[Redaction]:
@@ -129,37 +176,80 @@ def _words_outside(text: str, found: Sequence[Redaction]) -> list[re.Match[str]]
 
 def _name_of_several(text: str, words: Sequence[re.Match[str]], lists: NameLists) -> int:
     """How many of up to three words from the first on are a full name; 0 where they are none."""
-    gaps = [text[a.end() : b.start()] for a, b in pairwise(words)]
+    gaps = [text[a.end() : b.start()].replace("\t", " ") for a, b in pairwise(words)]
     parts = [word.group() for word in words]
-    if not gaps or len(gaps[0]) > 3 or lists.is_kept(parts[0], "generic"):
+    if not gaps:
         return 0
     first, second = parts[:2]
-    sure = [lists.is_sure(first), lists.is_sure(second)]
-    opens = lists.is_given(first) or lists.is_unknown(first) or sure[0]
-    middle = len(second.strip(".")) == 1 and len(gaps) > 1 and gaps[1].strip(" .") == ""
-    if len(first.strip(".")) == 1:
-        return 2 if gaps[0].strip(" \t") == "" and first.endswith(".") and lists.is_surname(second) and sure[1] else 0
-    if gaps[0] == ", ":
-        return 2 if all(sure) and lists.is_given(second) else 0
-    if gaps[0].strip(" \t") or len(first) <= 2 or not opens:
+    if lists.is_kept(first, "generic") and not (plain(first) in _MONTHS and lists.is_sure(second)):
         return 0
-    if middle:
-        return 3 if lists.is_given(first) and lists.is_surname(parts[2]) else 0
-    fits = lists.is_name(second) or lists.is_unknown(second)
-    return 2 if fits and (all(sure) if first.isupper() and second.isupper() else any(sure)) else 0
+    size = 2
+    if _EPONYM.match(text, words[1].end()):  # "Miller Fisher syndrome"
+        return 0
+    if _PARTICLE_GAP.fullmatch(gaps[0]):  # "Maria del Carmen"
+        is_one = lists.is_sure(first) and lists.is_given(first) and lists.may_be_name(second)
+    elif gaps[0] == ", ":
+        is_one = _reversed(first, second, lists)
+    elif gaps[0].strip(" ") or len(gaps[0]) > 3:
+        is_one = False
+    elif len(first.strip(".")) == 1:
+        is_one = first.endswith(".") and lists.is_surname(second) and lists.is_sure(second)
+    elif len(second.strip(".")) == 1 and len(gaps) > 1 and gaps[1].strip(" .") == "":
+        size, is_one = 3, _round_initial(first, second, parts[2], lists)
+    else:
+        is_one = len(first) > 2 and _go_together(first, second, lists)
+    return size if is_one else 0
+
+
+def _reversed(last: str, first: str, lists: NameLists) -> bool:
+    """Whether "STONE, AMELIA" is a name; in capitals one of them may be in no list."""
+    if last.isupper() and first.isupper():
+        rest = [word for word in (last, first) if not lists.is_name(word)]
+        is_one = any(map(lists.is_listed, (last, first))) and max(len(last), len(first)) > 4
+        return is_one and all(len(word) > 4 and lists.may_be_name(word) for word in rest)
+    return lists.is_sure(last) and lists.is_sure(first) and lists.is_given(first)
+
+
+def _round_initial(first: str, initial: str, last: str, lists: NameLists) -> bool:
+    """Whether words with one letter between them are a name, where one of them may be in no list ("Kiran R. Stone")."""
+    known = [lists.is_given(first) and lists.is_listed(first), lists.is_surname(last)]
+    unlisted = initial.endswith(".") and any(known) and lists.may_be_name(first) and lists.may_be_name(last)
+    return all(known) or unlisted
+
+
+def _go_together(first: str, second: str, lists: NameLists) -> bool:
+    """Whether two words side by side are a given name and a surname, where one of them may be in no list."""
+    is_given = lists.is_given(first) and plain(first) not in lists.words
+    if not (lists.is_given(first) or lists.is_unknown(first) or lists.is_sure(first)):
+        return False
+    if lists.is_family_of(first, second):
+        return True
+    if lists.is_name(second):
+        if lists.is_kept(second, "generic") and not is_given:
+            return False  # "York Heart"
+    elif not lists.is_unknown(second):
+        return False
+    sure = [lists.is_sure(first) or is_given, lists.is_sure(second)]
+    return all(sure) if first.isupper() and second.isupper() else any(sure)
 
 
 def _stands_alone(text: str, word: re.Match[str], lists: NameLists) -> bool:
     name = word.group()
-    if len(name) < 4 or name.isupper() or not lists.is_sure(name) or lists.is_kept(name):
+    is_foreign = not name.isascii() and lists.is_unknown(name)  # "Frédérique": English has few words with accents
+    if len(name) < 3 or name.isupper() or lists.is_kept(name) or not (lists.is_name(name) or is_foreign):
         return False
     before = text[max(0, word.start() - _LEFT) : word.start()]
+    if not (is_foreign or lists.is_sure(name)) and ("-" in name or not _AFTER_WORD.search(before)):
+        return False  # "Brown" may be a colour where it opens a sentence
     after = text[word.end() : word.end() + _RIGHT]
-    if _COMPOUND.match(after) or re.search(r"\w[-/]$", before):
-        return False  # an eponym ("Kehr's sign"), or part of a compound
-    if _GOES_ON.match(after):
+    if _POSSESSIVE.match(after):
+        return (_POSSESSIVE_EPONYM if lists.is_given(name) else _EPONYM).match(after) is None
+    if _COMPOUND.match(after) or _EPONYM.match(after) or re.search(r"\w[-/]$", before):
+        return False
+    if _GOES_ON.match(after) or (_OPENS_LINE.search(before) and _LABELS.match(after)):
         return True
-    return _ENDS_PHRASE.match(after) is not None and not _OPENS_SENTENCE.search(before)
+    is_inside = _FIELD.search(before) or not _OPENS_SENTENCE.search(before)
+    return bool(is_inside) and _ENDS_PHRASE.match(after) is not None
 
 
 def _again(text: str, found: Sequence[Redaction], lists: NameLists) -> Iterator[Redaction]:
@@ -169,6 +259,8 @@ def _again(text: str, found: Sequence[Redaction], lists: NameLists) -> Iterator[
     for word in _words_outside(text, found) if parts else ():
         name = plain(word.group())
         if len(name) < 3 or name not in parts:
+            continue
+        if _EPONYM.match(text, word.end()):
             continue
         if name in lists.kept["eponym"] and re.match(r"['’ -]?\w|['’]s", text[word.end() : word.end() + 3]):
             continue
