@@ -179,6 +179,25 @@ def evaluate_references(data: DataOption, json_out: JsonOption = None) -> None:
         _write(json_out, scores)
 
 
+@evaluate.command("challenge")
+def evaluate_challenge(
+    data: DataOption,
+    report: Annotated[Path | None, typer.Option(help="Markdown file to write counts and misses to")] = None,
+    model: ModelOption = None,
+) -> None:
+    """Tables of sentences written to be hard, and every one that goes wrong (tests/challenge)."""
+    with _clear_errors():
+        from cli.models import bundle_of
+        from clincode.pipeline import Pipeline
+        from training.challenge import report as lines_of
+        from training.challenge import run_tables
+
+        lines = "\n".join(lines_of(run_tables(data, Pipeline.from_bundle(bundle_of(model)))))
+        typer.echo(lines)
+        if report is not None:
+            report.write_text(f"# Challenge tables\n\n{lines}\n", encoding="utf-8")
+
+
 @evaluate.command("phi")
 def evaluate_phi(
     data: Annotated[

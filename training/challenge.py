@@ -1,6 +1,6 @@
 """Tables of sentences written to be hard, and what the system makes of them.
 
-    python -m training.challenge tests/challenge [--report docs/challenge.md]
+    clincode evaluate challenge --data tests/challenge --report docs/challenge.md
 
 Each table is a TSV; ``[[…]]`` marks a mention and ``{{…}}`` a reference in its notes, ``\\n`` a line break.
 
@@ -14,9 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from tqdm import tqdm
 
 from clincode.assertions import assert_context
@@ -183,21 +181,6 @@ def report(tables: Mapping[str, list[Outcome]]) -> Iterator[str]:
                 yield f"| {outcome.case.line} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def main(
-    folder: Annotated[Path, typer.Argument(help="folder of the tables")],
-    report_file: Annotated[Path | None, typer.Option("--report", help="Markdown file to write too")] = None,
-    only: Annotated[str | None, typer.Option(help="one table")] = None,
-) -> None:
-    """Run the challenge tables and list what goes wrong."""
-    from cli.models import bundle_of
-
-    names = [only] if only else [*STAGES, "context_words"]
-    pipeline = Pipeline.from_bundle(bundle_of(None)) if "context_words" in names else None
-    lines = "\n".join(report({name: run_table(folder, name, pipeline) for name in names}))
-    typer.echo(lines)
-    if report_file:
-        report_file.write_text(f"# Challenge tables\n\n{lines}\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def run_tables(folder: Path, pipeline: Pipeline) -> dict[str, list[Outcome]]:
+    """The outcomes of all tables of a folder."""
+    return {name: run_table(folder, name, pipeline) for name in (*STAGES, "context_words")}

@@ -46,7 +46,9 @@ def test_forty_abbreviations_have_several_senses() -> None:
 def test_the_report_counts_what_the_tables_hold() -> None:
     text = REPORT.read_text(encoding="utf-8")
     for name in ("negation", "abbreviations", "references", "context_words"):
-        assert f"| {name} | {len(read_cases(TABLES / f'{name}.tsv'))} |" in text, "run training.challenge again"
+        assert f"| {name} | {len(read_cases(TABLES / f'{name}.tsv'))} |" in text, (
+            "run clincode evaluate challenge again"
+        )
 
 
 def test_a_miss_is_listed(tmp_path: Path) -> None:
