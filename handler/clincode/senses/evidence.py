@@ -50,11 +50,9 @@ def best_sense(
     near = _runs(before[-weights.near_words :]) | _runs(after[: weights.near_words])
     first, last = max(sentence.start, start - _FARTHEST), min(sentence.end, end + _FARTHEST)
     own = clue_words(text[first:start]) | clue_words(text[end:last])
-    # A clue of several senses tells nothing between them.
-    shared = frozenset(clue for sense in senses for clue in sense.clues if sum(clue in s.clues for s in senses) > 1)
     scores = []
     for sense in senses:
-        clues = sense.clues - shared
+        clues = sense.clues
         score = math.log(sense.prior)
         score += weights.near * len(clues & near & own) + weights.sentence * len((clues & own) - near)
         score += weights.beside * len((clues & near) - own)

@@ -1,7 +1,8 @@
 """Tables of senses: what a form can mean, how common that is, and which words speak for it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clincode.errors import ResourceError
 from clincode.labels import EntityType
@@ -32,6 +33,8 @@ class SenseUse:
 def parse_senses(rows: Iterable[Mapping[str, str]], form_column: str, file: str) -> dict[str, tuple[Sense, ...]]:
     """Form → its senses; rows have ``sense``, ``type``, ``prior``, ``clues`` and perhaps ``parts``.
 
+    A clue that several senses of a form have tells nothing between them and is left out.
+
     Raises:
         ResourceError: names the row whose type or prior is none, or that stands there twice.
     """
@@ -52,7 +55,13 @@ def parse_senses(rows: Iterable[Mapping[str, str]], form_column: str, file: str)
         entity_type = EntityType[row["type"]] if row["type"] else None
         sense = Sense(expansion, entity_type, prior, _alternatives(row["clues"]), _alternatives(row.get("parts", "")))
         table[form] = (*table.get(form, ()), sense)
-    return table
+    return {form: _told_apart(senses) for form, senses in table.items()}
+
+
+def _told_apart(senses: tuple[Sense, ...]) -> tuple[Sense, ...]:
+    counts = Counter(clue for sense in senses for clue in sense.clues)
+    shared = frozenset(clue for clue, count in counts.items() if count > 1)
+    return tuple(replace(sense, clues=sense.clues - shared) for sense in senses)
 
 
 def _alternatives(cell: str) -> frozenset[str]:
