@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.codes import codes
+
 app = typer.Typer(
     help="Clinical entities, their context and ICD-10-CM codes from a physician's note.", no_args_is_help=True
 )
@@ -247,6 +249,9 @@ def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOpti
         figures = figures_of(data, linker)
         print_figures("ICD-10-CM linking", figures)
         _write(json_out, figures)
+
+
+app.command()(codes)
 
 
 def _write(path: Path | None, figures: Mapping[str, Any]) -> None:

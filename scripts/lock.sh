@@ -32,3 +32,4 @@ compile requirements/java.txt requirements/java.in
 # metadata takes a build environment.
 compile requirements/bench.lock --build-isolation --allow-unsafe "$@" requirements/bench.in
 compile requirements/bench-phi.lock "$@" requirements/bench-phi.in
+compile requirements/bench-icd.lock "$@" requirements/bench-icd.in

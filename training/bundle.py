@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from clincode.config import (
     ENCODER_CONFIG_FILE,
+    LINKER_FOLDER,
     MODEL_CONFIG_FILE,
     SERVING_HEAD,
     TERMINOLOGY_FILE,
@@ -27,6 +28,7 @@ from clincode.config import (
 from clincode.errors import BundleError
 from clincode.icd import build_terminology
 from clincode.labels import TAG_TO_TYPE, split_label
+from training.linker_release import build_linker, newest_linker
 from training.release import MANIFEST_FILE, merge_release
 
 _COUNT_FROM_PADDING = {"mpnet", "roberta", "xlm-roberta", "camembert"}
@@ -45,11 +47,17 @@ def build_bundle(model: Path, out: Path) -> Path:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        with tqdm(total=2, desc="weights", unit="part") as progress:
+        with tqdm(total=3, desc="weights", unit="part") as progress:
             write_checkpoint(model, staging)
             progress.update()
             progress.set_description("ICD-10-CM index")
-            build_terminology().save(staging / TERMINOLOGY_FILE)
+            terminology = build_terminology()
+            terminology.save(staging / TERMINOLOGY_FILE)
+            progress.update()
+            progress.set_description("linker")
+            linker = newest_linker()
+            if linker is not None:
+                build_linker(linker, terminology, staging / LINKER_FOLDER)
             progress.update()
         shutil.rmtree(out, ignore_errors=True)
         os.replace(staging, out)
@@ -124,7 +132,7 @@ def main(
     except BundleError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.0f} MB", err=True)
+    typer.echo(f"{out}: {sum(f.stat().st_size for f in out.rglob('*') if f.is_file()) / 1e6:.0f} MB", err=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ figures of the training part.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ from typing import Annotated
 import typer
 
 from clincode.icd import IcdLinker, Terminology, build_terminology
-from clincode.types import CodeCandidate
+from clincode.labels import EntityType
+from clincode.sections import split_sentences
+from clincode.senses import expanded, resolve_abbreviations
+from clincode.types import CodeCandidate, Span
 from training.corpora import CorpusError
 
 CUTOFFS = (1, 5)
@@ -36,6 +40,8 @@ class LinkingRecord:
 
     mention: str
     gold: frozenset[str]
+    context: str = ""
+    document: str = ""
 
 
 def evaluate_icd(path: Path, linker: IcdLinker) -> dict[str, float | int]:
@@ -83,7 +89,21 @@ def _record(line: str, place: str) -> LinkingRecord:
         raise CorpusError(f"{place}: needs 'mention', a text, and 'icd10cm', a list of codes")
     if not codes:
         raise CorpusError(f"{place}: 'icd10cm' names no code")
-    return LinkingRecord(mention, frozenset(codes))
+    context, document = data.get("context", ""), data.get("pmid", "")
+    if not isinstance(context, str) or not isinstance(document, str):
+        raise CorpusError(f"{place}: 'context' and 'pmid' must be texts")
+    return LinkingRecord(mention, frozenset(codes), context, document)
+
+
+def written_out(record: LinkingRecord) -> str:
+    """The mention with its abbreviations written out as its context has them, as a note's text would be read."""
+    text = record.context
+    places = [match.start() for match in re.finditer(re.escape(record.mention), text)]
+    if not places:
+        text, places = record.mention, [0]
+    middle = min(places, key=lambda place: abs(place + len(record.mention) / 2 - len(text) / 2))
+    span = Span(middle, middle + len(record.mention), EntityType.DIAGNOSIS, 1.0)
+    return expanded(text, span, resolve_abbreviations(text, split_sentences(text), [span]))[0]
 
 
 def _is_gold(code: str, gold: frozenset[str]) -> bool:

@@ -16,6 +16,8 @@ ENCODER_CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "model.safetensors"
 TERMINOLOGY_FILE = "icd10cm.json.gz"
+LINKER_FOLDER = "linker"
+"""Folder of a bundle with the linker's encoder, vectors and ranker."""
 
 OWN_RULES = "CLINCODE_RULES"
 """Environment variable: a folder with a hospital's own rows, in files named as those of ``resources/``."""

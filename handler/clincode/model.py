@@ -2,22 +2,27 @@
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from clincode.config import ENCODER_CONFIG_FILE, SERVING_HEAD, WEIGHTS_FILE, ModelConfig
+from clincode.config import ENCODER_CONFIG_FILE, SERVING_HEAD, TOKENIZER_FILE, WEIGHTS_FILE, ModelConfig
 from clincode.errors import BundleError
 from clincode.labels import LABELS
 from clincode.types import FloatArray, Window
 
 IGNORED_LABEL = -100
+MENTION_TOKENS = 32
+"""A longer mention is cut: it is no name."""
+_MENTIONS_TOGETHER = 64
 
 
 class BertForClinicalNER(nn.Module):
@@ -173,6 +178,63 @@ class NerEngine:
                 layer(input_ids=ids, attention_mask=torch.ones_like(ids))
                 seconds.append(time.perf_counter() - start)
         return min(seconds)
+
+
+class MentionEncoder:
+    """Unit vectors of short texts, by an encoder that was taught which names mean the same.
+
+    ``dimensions`` is how much of the encoder's vector is used; the precision is chosen as ``NerEngine`` chooses it.
+    """
+
+    def __init__(
+        self, encoder: Any, tokenizer: Tokenizer, dimensions: int, *, device: str | None = None, precision: str = "fp32"
+    ) -> None:
+        self.dimensions = dimensions
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._encoder = encoder.to(self._device, _DTYPES[precision]).eval()
+        self._tokenizer = tokenizer
+        self._tokenizer.enable_truncation(MENTION_TOKENS)
+        self._tokenizer.no_padding()
+
+    @classmethod
+    def load(cls, folder: Path, dimensions: int, *, device: str | None = None, precision: str = "fp32") -> "MentionEncoder":
+        """The encoder of a folder. Raises ``BundleError`` naming the file that is missing or damaged."""
+        try:
+            encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder / ENCODER_CONFIG_FILE), add_pooling_layer=False)
+            weights = load_file(folder / WEIGHTS_FILE)
+            # A sentence encoder's pooler is of no use here, and positions are counted, not learnt.
+            used = {n: t.float() for n, t in weights.items() if not n.startswith("pooler.") and not n.endswith("position_ids")}
+            encoder.load_state_dict(used, strict=True)
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        except Exception as error:  # the tokenizer's Rust side raises Exception itself
+            raise BundleError(f"{folder}: the linker's encoder cannot be loaded ({type(error).__name__})") from error
+        return cls(encoder, tokenizer, dimensions, device=device, precision=precision)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str], progress: Callable[[int], object] = lambda done: None) -> FloatArray:
+        """``(texts, dimensions)``; ``progress`` is told how many more are done."""
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        vectors = np.zeros((len(encoded), self.dimensions), dtype=np.float32)
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        for start in range(0, len(order), _MENTIONS_TOGETHER):
+            batch = order[start : start + _MENTIONS_TOGETHER]
+            ids = torch.zeros((len(batch), len(encoded[batch[-1]])), dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for row, index in enumerate(batch):
+                ids[row, : len(encoded[index])] = torch.tensor(encoded[index])
+                mask[row, : len(encoded[index])] = 1
+            ids, mask = ids.to(self._device), mask.to(self._device)
+            states = self._encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            short = mean_pooled(states, mask)[:, : self.dimensions]
+            vectors[batch] = nn.functional.normalize(short, dim=-1).cpu().numpy()
+            progress(len(batch))
+        return vectors
+
+
+def mean_pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """Unit vectors ``(batch, hidden)``: the mean of the states ``(batch, tokens, hidden)`` where the mask is 1."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return nn.functional.normalize((states * weights).sum(1) / weights.sum(1).clamp(min=1), dim=-1)
 
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from clincode.assertions import assert_context
-from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
+from clincode.config import LINKER_FOLDER, SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
 from clincode.decode import BioDecoder, token_entropy, with_doses
 from clincode.errors import AnalysisError
-from clincode.icd import IcdLinker, Terminology, note_codes
+from clincode.icd import Coder, IcdLinker, LinkingModel, Mention, Terminology, own_names, with_names
 from clincode.labels import OUTSIDE, EntityType
-from clincode.model import BertForClinicalNER, NerEngine
+from clincode.model import BertForClinicalNER, MentionEncoder, NerEngine
 from clincode.phi import find_identifiers, masked
 from clincode.references import resolve_references
 from clincode.sections import is_header, split_sentences
@@ -48,10 +48,6 @@ from clincode.windows import Windower, merge_windows
 
 _T = TypeVar("_T")
 
-WEAKEST_CODE = 0.05
-"""Candidates below this confidence are not shown: coders need few suggestions, and right ones."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A note on its way: what the stages before the model made of it. ``text`` is the note with its identifiers masked;
@@ -74,7 +70,8 @@ class Pipeline:
         self.precision = engine.precision
         self._windower = windower
         self._engine = engine
-        self._linker = linker
+        self._coder = Coder(linker)
+        self._names = linker.lookup.scanner
         self._decoder = BioDecoder(labels)
         self._outside = labels.index(OUTSIDE)
 
@@ -87,7 +84,7 @@ class Pipeline:
         """
         config = ModelConfig.load(folder)
         engine = NerEngine(BertForClinicalNER.load(folder, config), device=device, precision=precision)
-        linker = IcdLinker(Terminology.load(folder / TERMINOLOGY_FILE))
+        linker = load_linker(folder, device=device, precision=engine.precision)
         return cls(config, Windower.load(folder, config), engine, linker)
 
     def analyze(self, note: Note) -> Analysis:
@@ -151,6 +148,8 @@ class Pipeline:
             mentions = with_doses(item.text, decoded)
             found = [span for span in mentions if not _is_no_mention(item.text, span, item.redactions)]
         with _timed(stage_ms, "senses"):
+            named = self._names.find(item.text, item.sentences)
+            found = with_names(found, [name for name in named if not _is_no_mention(item.text, name, item.redactions)])
             words = resolve_words(item.text, item.sentences, found)
             meant = with_words(item.text, found, words)
             uses = resolve_abbreviations(item.text, item.sentences, meant)
@@ -161,19 +160,25 @@ class Pipeline:
             references = resolve_references(item.text, item.sentences, spans)
             asserted = tuple(informed(item.text, item.sentences, asserted, references))
         with _timed(stage_ms, "codes"):
-            entities = tuple(self._entity(item, uses, *mention) for mention in asserted)
-            codes = note_codes(entities)
+            written = [expanded(item.text, span, uses) for _, span, _ in asserted]
+            mentions = [
+                Mention(span, text, assertion, sentence)
+                for (sentence, span, assertion), (text, _) in zip(asserted, written, strict=True)
+            ]
+            coded = self._coder.code(item.text, note.note_type, mentions)
+        entities = tuple(
+            Entity(
+                note.text[mention.span.start : mention.span.end],
+                mention.span,
+                mention.assertion,
+                mention.sentence.section,
+                codes,
+                expansion,
+            )
+            for mention, (_, expansion), codes in zip(mentions, written, coded.suggestions, strict=True)
+        )
         statistics = self._statistics(spans, logits, stage_ms)
-        return Analysis(note, entities, codes, references, item.redactions, statistics=statistics)
-
-    def _entity(
-        self, item: _Prepared, uses: Sequence[SenseUse], sentence: Sentence, span: Span, assertion: Assertion
-    ) -> Entity:
-        written_out, expansion = expanded(item.text, span, uses)
-        linked = self._linker.link(written_out) if span.type is EntityType.DIAGNOSIS else ()
-        codes = tuple(candidate for candidate in linked if candidate.confidence >= WEAKEST_CODE)
-        shown = item.note.text[span.start : span.end]
-        return Entity(shown, span, assertion, sentence.section, codes, expansion)
+        return Analysis(note, entities, coded.codes, references, item.redactions, statistics=statistics)
 
     def _statistics(self, spans: Sequence[Span], logits: FloatArray, stage_ms: dict[str, float]) -> NoteStatistics:
         if not len(logits):
@@ -181,6 +186,23 @@ class Pipeline:
         confidence = sum(span.confidence for span in spans) / len(spans) if spans else None
         outside = float((logits.argmax(axis=1) == self._outside).mean())
         return NoteStatistics(stage_ms, confidence, float(token_entropy(logits).mean()), outside)
+
+
+def load_linker(folder: Path, *, device: str | None = None, precision: str = "fp32") -> IcdLinker:
+    """The linker of a bundle: terminology, and encoder and ranker where the bundle has them.
+
+    Raises:
+        BundleError: a file is missing, damaged or does not fit; the message names it.
+        ResourceError: a file of the user's own sources of names is missing or malformed.
+    """
+    terminology = Terminology.load(folder / TERMINOLOGY_FILE)
+    own = own_names(terminology)
+    if not (folder / LINKER_FOLDER).is_dir():
+        return IcdLinker(terminology, own=own)
+    model = LinkingModel.load(folder / LINKER_FOLDER, terminology)
+    dimensions = model.names.vectors.shape[1]
+    encoder = MentionEncoder.load(folder / LINKER_FOLDER, dimensions, device=device, precision=precision)
+    return IcdLinker(terminology, model, encoder.embed, own)
 
 
 def _is_no_mention(text: str, span: Span, redactions: Sequence[Redaction]) -> bool:

@@ -43,7 +43,9 @@ def test_both_locks_agree(root: Path) -> None:
     assert serve.items() <= dev.items()
 
 
-@pytest.mark.parametrize("lock", ["serve.lock", "dev.lock", "java.txt", "all-mpnet-base-v2.txt", "bench-phi.lock"])
+@pytest.mark.parametrize(
+    "lock", ["serve.lock", "dev.lock", "java.txt", "all-mpnet-base-v2.txt", "bench-phi.lock", "bench-icd.lock"]
+)
 def test_every_pin_has_a_hash_and_no_address_of_ours(root: Path, lock: str) -> None:
     text = (root / "requirements" / lock).read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]

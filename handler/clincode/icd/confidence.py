@@ -19,6 +19,8 @@ from enum import StrEnum
 class MatchKind(StrEnum):
     """How a mention met the name of a code, the nearest first."""
 
+    OWN = "own"
+    """A name of the user's own sources, with the codes that they give it."""
     EXACT = "exact"
     """Letter for letter, but for case and spaces."""
     NORMALISED = "normalised"
@@ -40,6 +42,7 @@ class MatchKind(StrEnum):
 
 
 FIRST_RIGHT: Mapping[MatchKind, float] = {
+    MatchKind.OWN: 0.79,
     MatchKind.EXACT: 0.79,
     MatchKind.NORMALISED: 0.79,
     MatchKind.SYNONYM: 0.76,

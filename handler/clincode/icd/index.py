@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from clincode.icd.backoff import modifiers
-from clincode.icd.normalise import bag, related_bag, words
+from clincode.icd.normalise import bag, canonical_word, related_bag, words
 from clincode.icd.terminology import Terminology
 from clincode.icd.variants import Grammar, forms
 
@@ -58,6 +58,7 @@ class TermIndex:
     def __init__(self, terminology: Terminology, synonyms: Mapping[str, str]) -> None:
         self._codes = tuple(terminology.base_codes())
         self._no_names = frozenset().union(*modifiers())
+        self._reach: dict[str, int] = {}
         self._postings = _MultiMap[int]()
         self._by_bag = _MultiMap[str]()
         # Only names whose related key is another than their order-free one.
@@ -71,9 +72,24 @@ class TermIndex:
         self._related_synonyms: dict[str, str] = {}
         for term, code in synonyms.items():
             canonical = words(term)
+            self._reach_from(term)
             self._synonyms.setdefault(" ".join(canonical), code)
             self._synonym_bags.setdefault(bag(canonical), code)
             self._related_synonyms.setdefault(related_bag(canonical), code)
+
+    def longest_from(self, word: str) -> int:
+        """How many words the longest name has that begins with this canonical word; 0 where none does."""
+        return self._reach.get(word, 0)
+
+    def is_name(self, phrase: str, *, whole: bool) -> bool:
+        """Whether a phrase in lower case is a curated term or, where ``whole``, all words of a name in their order."""
+        if phrase in self._curated:
+            return True
+        canonical = words(phrase)
+        if self.is_no_name(canonical) or (len(canonical) < 2 and not whole):
+            return False
+        ordered = " ".join(canonical)
+        return any(self._unpack(packed).grammar is not Grammar.HALF for packed in self._postings.get(ordered))
 
     def is_no_name(self, canonical: tuple[str, ...]) -> bool:
         """Whether the words only qualify: "acute", "severe disease"."""
@@ -115,6 +131,13 @@ class TermIndex:
                 if ordered and not bare and ordered not in seen:
                     seen.add(ordered)
                     self._add(ordered, canonical, _packed(grammar, is_other_term, position))
+                    self._reach_from(" ".join(canonical))
+
+    def _reach_from(self, name: str) -> None:
+        """Remember how far a name reaches from its first word; a few words more, for those that mean nothing."""
+        parts = name.split()
+        first = canonical_word(parts[0].lower()) if parts else ""
+        self._reach[first] = max(self._reach.get(first, 0), len(parts) + 1)
 
     def _add(self, ordered: str, canonical: tuple[str, ...], packed: int) -> None:
         if ordered not in self._postings:

@@ -163,6 +163,13 @@ class Terminology:
             raise KeyError(code)
         return self._children.get(code, ())
 
+    def seventh_characters(self, code: str) -> dict[str, str]:
+        """The 7th characters that complete a code, each with its meaning; empty for a code that needs none."""
+        if code not in self._tabular.extended:
+            return {}
+        meanings = self._seventh(code)
+        return {character: meanings[character] for character in self._tabular.extended[code][1]}
+
     def ancestors(self, code: str) -> tuple[str, ...]:
         """From the parent up to the chapter."""
         above = []

@@ -35,6 +35,8 @@ _ABSENT = (
 )
 _WITHOUT = re.compile(rf"\s*,?\s*\b(?:uncomplicated|not intractable|without (?:mention of )?(?:{_ABSENT}))\b")
 _EXCEPT = re.compile(r",? (?:except|excluding) .*$|, site not specified$|, not specified as .*$")
+_ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_HINT_OF_TAIL = re.compile("specified|without|uncomplicated|intractable|except|excluding")
 _GOES_ON = re.compile(r" (?!NOS\b|NEC\b|unspecified\b|not elsewhere)[A-Za-z]")
 _AND_PAIR = re.compile(r"\b([\w-]{4,}) (?:and|or|and/or) ([\w-]{4,})\b")
 _CLAUSE = re.compile(r"\b(?:of|in|with|due|to|by|from|and|or|without|for)\b|,")
@@ -69,6 +71,16 @@ def forms(text: str) -> Iterator[tuple[str, Grammar]]:
             yield short.strip(" ,"), Grammar.NOTHING_MORE
         for half in _halves(plain):
             yield half, Grammar.HALF
+
+
+def nonessential(text: str) -> Iterator[str]:
+    """The parts of a name without which it names the same: what is in brackets, and tails that add no knowledge."""
+    if "(" in text or "[" in text:
+        yield from _ASIDE.findall(text)
+        text = _ASIDE.sub(" ", text)
+    if _HINT_OF_TAIL.search(text):
+        for tail in (_NOTHING_MORE, _WITHOUT, _EXCEPT):
+            yield from (found[0] for found in tail.finditer(text))
 
 
 def _without_brackets(text: str) -> Iterator[str]:

@@ -1,22 +1,21 @@
-"""From a mention to ranked billable codes, by the names that the tabular list itself gives them.
+"""From a mention to codes by the names that the tabular list itself gives them.
 
-The nearest kind of match decides: a curated term, the words of a name in their order, in any order, with words of one
-meaning made one, and last a reduced mention. What fits nothing gets no code.
+The nearest kind of match decides: a name of the user's own sources, a curated term, the words of a name in their order, in
+any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from clincode.icd.backoff import Reduction, reductions
-from clincode.icd.confidence import Found, MatchKind, later_confidence
+from clincode.icd.confidence import Found, MatchKind
 from clincode.icd.defaults import SPECIFIC, Defaults
 from clincode.icd.index import Match, Posting, TermIndex
+from clincode.icd.name_scan import NameScanner
 from clincode.icd.normalise import words
 from clincode.icd.synonyms import load_synonyms
 from clincode.icd.terminology import Terminology
 from clincode.icd.variants import Grammar
-from clincode.types import CodeCandidate
 
 _LONGEST_MENTION = 300
 """Characters; longer than any name of the list."""
@@ -32,42 +31,28 @@ _REDUCED_KIND = {
 }
 
 
-class IcdLinker:
-    """Links mentions to codes of one release. Not changed by use, except that it remembers what it worked out.
+class NameLookup:
+    """Finds the codes whose names a mention meets. Not changed by use, except that it remembers what it worked out.
+
+    ``own`` are names of the user's own sources with their codes; ``synonyms`` are the curated terms, by default those of the
+    package.
 
     Raises:
         ResourceError: a data file is malformed, or a curated code is not billable in this release.
     """
 
-    def __init__(self, terminology: Terminology) -> None:
+    def __init__(
+        self,
+        terminology: Terminology,
+        defaults: Defaults,
+        own: Mapping[str, Sequence[str]] | None = None,
+        synonyms: Mapping[str, str] | None = None,
+    ) -> None:
         self.terminology = terminology
-        self._index = TermIndex(terminology, load_synonyms(terminology))
-        self._defaults = Defaults(terminology)
-
-    def link(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
-        """Billable codes of a mention, best first; none where nothing fits."""
-        found = self.find(mention)
-        if not found or limit < 1:
-            return ()
-        first = found[0].confidence
-        candidates = [self._candidate(found[0].billable, first)]
-        others = islice(dict.fromkeys(self._alternatives(found)), limit - 1)
-        for rank, code in enumerate(others, 1):
-            candidates.append(self._candidate(code, later_confidence(first, rank)))
-        return tuple(candidates)
-
-    def named(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
-        """Codes that the words name, billable or not, best first, and after each the billable code it leads to.
-
-        "Acute myocardial infarction" names I21; ``link`` goes on to I21.9. For measuring against gold codes of
-        concepts, and for showing a coder where in the list a mention stands; not for a claim.
-        """
-        confidence: dict[str, float] = {}
-        for found in self.find(mention):
-            confidence.setdefault(found.named, found.confidence)
-            confidence.setdefault(found.billable, found.confidence)
-        codes = islice(confidence.items(), max(limit, 0))
-        return tuple(self._candidate(code, value) for code, value in codes)
+        self._index = TermIndex(terminology, load_synonyms(terminology) if synonyms is None else synonyms)
+        self.scanner = NameScanner(self._index)
+        self._defaults = defaults
+        self._own = own or {}
 
     def find(self, mention: str) -> tuple[Found, ...]:
         """What names lead to, best first; only what the nearest kinds of match give."""
@@ -94,6 +79,9 @@ class IcdLinker:
                 yield found
 
     def _every(self, canonical: tuple[str, ...], surface: str | None) -> Iterator[Found]:
+        if self._own and surface is not None:
+            for code in self._own.get(" ".join(surface.split()).lower(), ()):
+                yield Found(code, self._defaults[code].code, MatchKind.OWN)
         synonym = self._index.synonym(canonical, surface)
         if synonym is not None:
             yield Found(self._defaults.broadest(synonym), synonym, MatchKind.SYNONYM)
@@ -138,18 +126,6 @@ class IcdLinker:
             cost,
             posting.position,
         )
-
-    def _alternatives(self, found: Sequence[Found]) -> Iterator[str]:
-        """Other billable codes: what other names lead to, then the siblings that a category holds."""
-        first, *others = found
-        candidates = [other.billable for other in others]
-        above = self.terminology.parent(first.billable) if first.named == first.billable else first.named
-        if above is not None and above in self.terminology:
-            candidates += [self._defaults[child].code for child in self.terminology.children(above)]
-        return (code for code in candidates if code != first.billable)
-
-    def _candidate(self, code: str, confidence: float) -> CodeCandidate:
-        return CodeCandidate(code, self.terminology.title(code), confidence, self.terminology.is_billable(code))
 
 
 def _by_grammar(postings: tuple[Posting, ...]) -> Iterator[tuple[Posting, ...]]:

@@ -1,0 +1,319 @@
+"""Conditions that are coded together when both stand affirmed on one note's list.
+
+The classification has one code for many pairs: hypertension with heart failure, gallstones with cholecystitis, a diabetes
+with its neuropathy. It presumes the link where its index or a title says "with" or "in" (guideline I.A.15), and wants it
+stated elsewhere. The pairs are data: ``icd_combinations.tsv`` says of each what both make, which of the two stay beside it,
+and whether the link is presumed.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from itertools import combinations, islice, product
+
+from clincode.config import load_tsv_resource
+from clincode.errors import ResourceError
+from clincode.icd.terminology import Terminology
+
+COMBINATIONS_FILE = "icd_combinations.tsv"
+COLUMNS = ("first", "second", "together", "keeps", "linked")
+
+Related = Callable[[str, str], bool]
+"""Whether the note relates two conditions to each other: "due to", "with", one sentence."""
+
+_CATEGORY = 3
+_OF_FIRST, _OF_SECOND, _TRIMESTER = "*", "?", "#"
+_TRIMESTER_SAID = re.compile(r"\b(first|second|third) trimester\b")
+_TRIMESTERS = {"first": "1", "second": "2", "third": "3"}
+_UNSPECIFIED_TRIMESTER = ("9", "0")
+"""Its character, which depends on the code: ``O24.119``, ``O23.40``."""
+_SECOND_TRIMESTER, _THIRD_TRIMESTER = 14, 28
+"""The week in which it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A code of the new list, and the codes of the note's own list that it came from, in their order.
+
+    A code that nothing changed has itself as its one part. A part that was kept stands on the new list as well.
+    """
+
+    code: str
+    parts: tuple[str, ...]
+
+
+class _Keeps(StrEnum):
+    """Which of the two codes stay beside the one that they make."""
+
+    FIRST = "first"
+    SECOND = "second"
+    BOTH = "both"
+    NONE = "none"
+
+
+class _Phase(IntEnum):
+    """When a rule is used: not before the rules of the phases below it change nothing."""
+
+    ABSORB = 0
+    """One code says already what the other does."""
+    COMBINE = 1
+    PREGNANCY = 2
+    """Chapter 15 is about what the conditions have become by then: hypertension with kidney disease, not each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A row for one beginning of each code. ``row`` is its place in the table."""
+
+    first: str
+    second: str
+    together: str
+    keeps: _Keeps
+    stated: bool
+    row: int
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The higher, the more specific; of rules alike in that, the first in the table."""
+        return len(self.first) + len(self.second), len(self.first), -self.row
+
+    @property
+    def phase(self) -> _Phase:
+        if self.together in (_Keeps.FIRST, _Keeps.SECOND):
+            return _Phase.ABSORB
+        return _Phase.PREGNANCY if _TRIMESTER in self.together else _Phase.COMBINE
+
+
+@dataclass(slots=True)
+class _List:
+    """A note's list while it changes.
+
+    ``parts`` maps each code to the places of the codes that it came from in the note's own list, ``listed``; ``gone`` maps
+    each code that was given up to the one that took its place.
+    """
+
+    listed: tuple[str, ...]
+    trimester: str
+    parts: dict[str, frozenset[int]]
+    gone: dict[str, str] = field(default_factory=dict)
+
+    def successor(self, code: str) -> str:
+        """The code itself, or what stands for it now."""
+        while code in self.gone:
+            code = self.gone[code]
+        return code
+
+    def combined(self) -> tuple[Combined, ...]:
+        """By the first of their parts; what codes made before what was there."""
+
+        def place(code: str) -> tuple[int, int, list[int], str]:
+            parts = sorted(self.parts[code])
+            return parts[0], int(self.listed[parts[0]] == code), parts, code
+
+        return tuple(
+            Combined(code, tuple(self.listed[i] for i in sorted(self.parts[code])))
+            for code in sorted(self.parts, key=place)
+        )
+
+
+class Combinations:
+    """The combinations of one release. Not changed by use.
+
+    Raises:
+        ResourceError: on construction, naming the row, where a beginning starts no code of the release, ``together`` is
+            not billable or, as a pattern, gives no billable code for some beginning, ``keeps`` or ``linked`` is none of
+            their words, or a pair stands there twice.
+    """
+
+    def __init__(self, terminology: Terminology) -> None:
+        self._terminology = terminology
+        self._rules = _load_rules(terminology)
+
+    def combine(self, codes: Sequence[str], related: Related) -> tuple[Combined, ...]:
+        """The note's new list: what codes have made together, and those that stay.
+
+        Of two codes the most specific row decides alone; what several pairs make is made at once, so that the order of
+        ``codes`` says nothing but the order of the answer. Rows are used again on what they made until nothing changes: a
+        code that was given up does not come back, so that this ends. First goes what another code says already, and what
+        only a pregnancy makes of a condition comes last.
+
+        ``related`` is asked of codes of the note's own list alone, for rows that want the link stated; whether it answers
+        for (a, b) or for (b, a) is the same. Codes that were made are related where any of their parts are, or are the
+        same. Codes stand once in the answer, by their first mention; how they are sequenced on a claim is not decided here.
+        Codes that are not of the release stay as they are. Billable codes give billable codes.
+        """
+        listed = tuple(dict.fromkeys(codes))
+        state = _List(listed, self._trimester(listed), {code: frozenset((i,)) for i, code in enumerate(listed)})
+        while any(self._step(state, phase, related) for phase in _Phase):
+            pass
+        return state.combined()
+
+    def _step(self, state: _List, phase: _Phase, related: Related) -> bool:
+        """Use the rules of one phase on every pair at once; whether the list has changed."""
+        made: dict[str, frozenset[int]] = {}
+        given_up: dict[str, set[str]] = {}
+        for one, other in combinations(sorted(state.parts), 2):
+            rule, first, second = self._decides(one, other) or (None, one, other)
+            if rule is None or rule.phase is not phase:
+                continue
+            if rule.stated and not _are_related(state, one, other, related):
+                continue
+            together = self._together(rule, first, second, state.trimester)
+            if together is None:
+                continue
+            together = state.successor(together)
+            dropped = {code for code in _dropped(rule, first, second) if code != together}
+            sources = dropped if together in state.parts else {first, second}
+            if sources:
+                made[together] = made.get(together, frozenset()).union(*(state.parts[code] for code in sources))
+            for code in dropped:
+                given_up.setdefault(code, set()).add(together)
+        before = set(state.parts)
+        for code in given_up.keys() - made.keys():
+            del state.parts[code]
+            state.gone[code] = min(given_up[code])
+        for code, parts in made.items():
+            state.parts[code] = state.parts.get(code, frozenset()) | parts
+        return set(state.parts) != before
+
+    def _decides(self, one: str, other: str) -> tuple[_Rule, str, str] | None:
+        """The most specific rule for two codes, whichever of them is its first; with the codes in its order."""
+        found: tuple[_Rule, str, str] | None = None
+        for first, second in ((one, other), (other, one)):
+            for rule in self._rules.get((first[:_CATEGORY], second[:_CATEGORY]), ()):
+                if first.startswith(rule.first) and second.startswith(rule.second):
+                    if found is None or rule.rank > found[0].rank:
+                        found = rule, first, second
+                    break
+        return found
+
+    def _together(self, rule: _Rule, first: str, second: str, trimester: str) -> str | None:
+        """The code that two codes make by a rule; None where its pattern gives no billable code for them."""
+        if rule.phase is _Phase.ABSORB:
+            return first if rule.together == _Keeps.FIRST else second
+        filled = _filled(rule.together, first, second, (trimester,) if trimester else _UNSPECIFIED_TRIMESTER)
+        return next((code for code in filled if self._terminology.is_billable(code)), None)
+
+    def _trimester(self, codes: Iterable[str]) -> str:
+        """The character of the trimester that the weeks of gestation say, else the titles; "" where nothing says it."""
+        said = {""}
+        weeks = 0
+        for code in codes:
+            if code.startswith("Z3A."):
+                weeks = max(weeks, int(code[4:]) if code[4:].isdecimal() else 0)
+            elif code.startswith(("O", "Z34")) and code in self._terminology:
+                match = _TRIMESTER_SAID.search(self._terminology.title(code))
+                said.add(_TRIMESTERS[match[1]] if match else "")
+        if not weeks:
+            return max(said)
+        return "1" if weeks < _SECOND_TRIMESTER else "2" if weeks < _THIRD_TRIMESTER else "3"
+
+
+def _dropped(rule: _Rule, first: str, second: str) -> set[str]:
+    kept = {_Keeps.FIRST: {first}, _Keeps.SECOND: {second}, _Keeps.BOTH: {first, second}, _Keeps.NONE: set[str]()}
+    return {first, second} - kept[rule.keeps]
+
+
+def _are_related(state: _List, one: str, other: str, related: Related) -> bool:
+    pairs = product(sorted(state.parts[one]), sorted(state.parts[other]))
+    return any(
+        i == j or related(state.listed[i], state.listed[j]) or related(state.listed[j], state.listed[i])
+        for i, j in pairs
+    )
+
+
+def _filled(pattern: str, first: str, second: str, trimesters: Sequence[str]) -> Iterator[str]:
+    """The codes that a pattern gives, one for each character of the trimester; none where a code is too short for it."""
+    letters = []
+    for place, letter in enumerate(pattern):
+        source = {_OF_FIRST: first, _OF_SECOND: second}.get(letter)
+        if source is None:
+            letters.append(letter)
+        elif place < len(source):
+            letters.append(source[place])
+        else:
+            return
+    code = "".join(letters)
+    yield from dict.fromkeys(code.replace(_TRIMESTER, trimester) for trimester in trimesters)
+
+
+# -- the table --
+
+
+def _load_rules(terminology: Terminology) -> Mapping[tuple[str, str], tuple[_Rule, ...]]:
+    """Rules by the categories of the two codes, the most specific first."""
+    billable = sorted(code for code in terminology if terminology.is_billable(code))
+    categories = sorted({code[:_CATEGORY] for code in terminology.base_codes()})
+    by_categories: dict[tuple[str, str], list[_Rule]] = {}
+    seen: set[frozenset[str]] = set()
+    for number, row in enumerate(load_tsv_resource(COMBINATIONS_FILE, COLUMNS)):
+        for rule in _rules_of(row, number):
+            _check(rule, row, billable, terminology)
+            pair = frozenset((rule.first, rule.second))
+            if pair in seen:
+                raise _fault(row, f"'{rule.first}' with '{rule.second}' stands there twice")
+            seen.add(pair)
+            for place in product(_categories(rule.first, categories), _categories(rule.second, categories)):
+                by_categories.setdefault(place, []).append(rule)
+    return {place: tuple(sorted(rules, key=lambda rule: rule.rank, reverse=True)) for place, rules in by_categories.items()}
+
+
+def _rules_of(row: Mapping[str, str], number: int) -> Iterator[_Rule]:
+    """A row's rules, one for each beginning of the first code with each of the second."""
+    if row["keeps"] not in tuple(_Keeps):
+        raise _fault(row, f"keeps is '{row['keeps']}', must be one of {', '.join(_Keeps)}")
+    if row["linked"] not in ("assumed", "stated"):
+        raise _fault(row, f"linked is '{row['linked']}', must be assumed or stated")
+    if not row["first"] or not row["second"]:
+        raise _fault(row, "both codes must be named")
+    for first, second in product(row["first"].split(), row["second"].split()):
+        yield _Rule(first, second, row["together"], _Keeps(row["keeps"]), row["linked"] == "stated", number)
+
+
+def _check(rule: _Rule, row: Mapping[str, str], billable: Sequence[str], terminology: Terminology) -> None:
+    """Raise ``ResourceError`` for a rule that can never give a billable code."""
+    firsts = _representatives(rule.first, rule.together, _OF_FIRST, billable)
+    seconds = _representatives(rule.second, rule.together, _OF_SECOND, billable)
+    for prefix, codes in ((rule.first, firsts), (rule.second, seconds)):
+        if not codes:
+            raise _fault(row, f"'{prefix}' starts no code of ICD-10-CM {terminology.release}")
+    if rule.phase is _Phase.ABSORB:
+        if rule.keeps is not _Keeps.NONE:
+            raise _fault(row, f"together is '{rule.together}' itself, so keeps must be {_Keeps.NONE}")
+        return
+    trimesters = ("1", *_UNSPECIFIED_TRIMESTER)
+    made = (code for pair in product(firsts, seconds) for code in _filled(rule.together, *pair, trimesters))
+    if not any(terminology.is_billable(code) for code in made):
+        raise _fault(
+            row,
+            f"together is '{rule.together}', no billable code of ICD-10-CM {terminology.release} "
+            f"for '{rule.first}' with '{rule.second}'",
+        )
+
+
+def _representatives(prefix: str, pattern: str, mark: str, billable: Sequence[str]) -> tuple[str, ...]:
+    """Of the billable codes that begin so, one for each way to fill the places of a mark: one where it has none."""
+    places = [place for place, letter in enumerate(pattern) if letter == mark]
+    codes = _starting(prefix, billable)
+    return tuple({tuple(code[i : i + 1] for i in places): code for code in (codes if places else islice(codes, 1))}.values())
+
+
+def _starting(prefix: str, codes: Sequence[str]) -> Iterator[str]:
+    """Those of the sorted codes that begin so."""
+    for place in range(bisect_left(codes, prefix), len(codes)):
+        if not codes[place].startswith(prefix):
+            return
+        yield codes[place]
+
+
+def _categories(prefix: str, categories: Sequence[str]) -> Iterator[str]:
+    if len(prefix) >= _CATEGORY:
+        yield prefix[:_CATEGORY]
+    else:
+        yield from _starting(prefix, categories)
+
+
+def _fault(row: Mapping[str, str], fault: str) -> ResourceError:
+    return ResourceError(f"{COMBINATIONS_FILE}: '{row['first']}' with '{row['second']}': {fault}")

@@ -1,0 +1,164 @@
+"""From the code that a mention names to the one of its family that says what the note says, no more and no less.
+
+The family is the billable codes of the category. Each name of a code asks for words; a word that the note has speaks for
+the code, one that it has not speaks against it. Words that tell codes apart by degree (acuity, side, stage) count only
+where they stand by the mention: the next diagnosis has its own. Side, trimester and 7th character are then set by rule.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from clincode.icd.conventions import Conventions
+from clincode.icd.defaults import Defaults
+from clincode.icd.normalise import words
+from clincode.icd.said import Said, meaning
+from clincode.icd.terminology import Terminology
+
+_FACETS = frozenset(
+    words(
+        "acute chronic subacute recurrent mild moderate severe profound minimal initial subsequent primary secondary tertiary first"
+        " second third fourth stage grade type open closed displaced nondisplaced upper lower anterior posterior inferior superior"
+        " medial lateral proximal distal single multiple complete incomplete partial full intermittent persistent major minor"
+        " exacerbation remission relapse 1 2 3 4 5 6 3a 3b new old healed active inactive sided dominant nondominant"
+    )
+)
+_FREE = frozenset(
+    words("unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
+          " mention encounter episode status cause codes applicable conditions")
+)
+_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether|unspecified)\b[^,]*", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
+_EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)
+_OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
+_CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
+_SUPPORT_NEAR, _SUPPORT_FAR, _AGAINST, _OF_OTHER, _KEEPS = 1.0, 0.75, 1.15, 0.4, 0.3
+_EXTENDED_CHAPTERS = frozenset("ST")
+_LARGEST_FAMILY = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """Sets of words of which one each must be said; a set of one word is that word."""
+
+    asked: tuple[frozenset[str], ...]
+    is_other: bool
+
+
+@dataclass(slots=True)
+class Specifier:
+    """Chooses among the codes of a category. Remembers the words of the categories that it has met."""
+
+    terminology: Terminology
+    defaults: Defaults
+    conventions: Conventions
+    _families: dict[str, tuple[tuple[str, tuple[_Name, ...]], ...]] = field(default_factory=dict)
+
+    def refine(self, code: str, said: Said) -> str:
+        """The billable code of the same category that fits best what is said; the code itself where none fits better."""
+        best = self._by_words(code, said)
+        return self.by_rule(best, said)
+
+    def by_rule(self, code: str, said: Said) -> str:
+        """Side, trimester and 7th character as the note has them; billable for a billable code."""
+        conventions = self.conventions
+        if said.side is not None and conventions.laterality(code) is not None:
+            code = conventions.sided(code, said.side) or code
+        if code[0] == "O" and said.trimester and conventions.trimester(code) is not None:
+            code = conventions.with_trimester(code, said.trimester) or code
+        if len(code) == 8 and conventions.encounter(code) is not None:
+            wanted = conventions.with_encounter(code, said.encounter, open_=said.open_, healing=said.healing)
+            if wanted is None and said.open_:
+                wanted = conventions.with_encounter(code, said.encounter, healing=said.healing)
+            code = wanted or code
+        return code
+
+    def _by_words(self, code: str, said: Said) -> str:
+        base = self._base(code)
+        family = self._family(base[:3])
+        if len(family) < 2:
+            return code
+        linked = self._asked_words(base)
+        scored = [(self._score(names, said, linked), other == base, -i, other) for i, (other, names) in enumerate(family)]
+        current = next((s for s in scored if s[1]), None)
+        best = max(scored, key=lambda s: (s[0] + (_KEEPS if s[1] else 0), s[1], s[2]))
+        if current is None or best[0] <= current[0]:
+            return code
+        return self.defaults[best[3]].code
+
+    def _base(self, code: str) -> str:
+        """The code without its 7th character, where it has one."""
+        above = self.terminology.parent(code)
+        return above if above is not None and self.terminology.seventh_characters(above) else code
+
+    def _score(self, names: tuple[_Name, ...], said: Said, linked: frozenset[str]) -> float:
+        return max((self._fit(name, said, linked) for name in names), default=-1e9)
+
+    @staticmethod
+    def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
+        total = -_OF_OTHER if name.is_other else 0.0
+        near = said.near.union(*(words for words in said.neighbours if _belongs(words, name, said)))
+        for alternatives in name.asked:
+            if not near.isdisjoint(alternatives):
+                total += _SUPPORT_NEAR
+            elif not (said.far - _FACETS).isdisjoint(alternatives):
+                total += _SUPPORT_FAR
+            elif not (linked - _FACETS).isdisjoint(alternatives):
+                total += 0.0
+            else:
+                total -= _AGAINST
+        return total
+
+    def _asked_words(self, code: str) -> frozenset[str]:
+        return frozenset(word for name in self._names(code) for asked in name.asked for word in asked)
+
+    def _family(self, category: str) -> tuple[tuple[str, tuple[_Name, ...]], ...]:
+        known = self._families.get(category)
+        if known is None:
+            known = self._families[category] = tuple(self._members(category))
+        return known
+
+    def _members(self, category: str) -> Iterator[tuple[str, tuple[_Name, ...]]]:
+        codes = self.terminology.children(category) if category in self.terminology else ()
+        waiting = list(reversed(codes))
+        if not codes:
+            yield category, self._names(category)
+        while waiting:
+            code = waiting.pop()
+            below = self.terminology.children(code)
+            if below and len(below[0]) < 8:
+                waiting.extend(reversed(below))
+            elif self.conventions.laterality(code) in (None, "unspecified", "right"):
+                yield code, self._names(code)
+
+    def _names(self, code: str) -> tuple[_Name, ...]:
+        texts = [self.terminology.title(code), *self.terminology.terms(code)]
+        return tuple(dict.fromkeys(name for text in texts for name in _forms(text)))
+
+
+def _belongs(neighbour: frozenset[str], name: _Name, said: Said) -> bool:
+    """Whether a name speaks of a neighbouring disease too: "type 2 diabetes with moderate … retinopathy"."""
+    own = neighbour - _FACETS - said.mention
+    return any(not own.isdisjoint(asked) for asked in name.asked)
+
+
+def _forms(text: str) -> Iterator[_Name]:
+    """A name as it stands and without what is in brackets; tails that only deny are left out."""
+    plain = _FREE_TAIL.sub("", text)
+    for form in dict.fromkeys((_BRACKETS.sub(" ", plain), _synonym_in_brackets(plain))):
+        asked = []
+        either = [frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(form)]
+        for word in dict.fromkeys(_meaningful(form)):
+            alternatives = next((group for group in either if word in group), frozenset([word]))
+            if alternatives not in asked:
+                asked.append(alternatives)
+        yield _Name(tuple(asked), _OTHER.search(text) is not None)
+
+
+def _synonym_in_brackets(text: str) -> str:
+    """"Escherichia coli [E. coli]" → "E. coli" in place of what stands before it is not knowable: both stand together."""
+    return text.replace("[", " ").replace("]", " ").replace("(", " ").replace(")", " ") if "(" in text else _BRACKETS.sub(" ", text)
+
+
+def _meaningful(text: str) -> list[str]:
+    return [word for word in meaning(text) if word not in _FREE and word not in _CHOSEN_BY_RULE]

@@ -1,0 +1,250 @@
+"""An encoder and annotated mentions → a linker release: examples, ranker, calibration, threshold.
+
+    python -m training.fit_linker runs/linker/encoder --data ../shared/data --out model_store/icd-linker-v1.0.0
+
+The ranker learns from mentions as they will be met: each document's own mentions are hidden from the examples while that
+document's are ranked, so a mention is remembered only where another document has it. Temperature, threshold and the
+reliability that the manifest states come from cross-validation over documents.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from torch import nn
+from tqdm import tqdm
+
+from clincode.icd import Terminology, build_terminology
+from clincode.icd.candidates import FEATURES, CandidateFinder, Candidates
+from clincode.icd.defaults import Defaults
+from clincode.icd.disease_ontology import read_disease_ontology
+from clincode.icd.linking_model import Examples, Names, quantised, word_table
+from clincode.icd.name_lookup import NameLookup
+from clincode.icd.ranker import Ranker
+from clincode.icd.synonyms import load_synonyms
+from clincode.icd.vector_names import vector_names
+from clincode.model import MentionEncoder
+from clincode.types import FloatArray
+from training.evaluate_icd import LinkingRecord, read_records, written_out
+from training.linking_names import misspelt, varied
+
+FOLDS = 5
+UNITS = 24
+MISSPELT_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A name, its codes, and the documents that have it; none for a name of a dictionary."""
+
+    name: str
+    codes: tuple[str, ...]
+    documents: frozenset[str] = frozenset()
+
+
+def embedded_names(terminology: Terminology, encoder: MentionEncoder) -> Names:
+    """The table of the list's names, with their vectors."""
+    names = list(vector_names(terminology))
+    texts = [name.text for name in names]
+    with tqdm(total=len(texts), desc="vectors of ICD-10-CM", unit="name") as progress:
+        vectors = encoder.embed(texts, progress.update)
+    word_ids, starts, vocabulary, weights = word_table(texts)
+    return Names([name.code for name in names], word_ids, starts, vocabulary, weights, quantised(vectors))
+
+
+def dictionary_examples(terminology: Terminology, ontology: Path) -> list[Example]:
+    """Names of the Disease Ontology and curated short forms, with the codes of the release."""
+    codes: dict[str, dict[str, None]] = {}
+    for term in read_disease_ontology(ontology):
+        known = [code for code in term.icd10cm if code in terminology]
+        for name in (term.label, *term.synonyms):
+            if known:
+                codes.setdefault(name.lower(), {}).update(dict.fromkeys(known))
+    for name, code in load_synonyms(terminology).items():
+        codes.setdefault(name, {}).setdefault(code)
+    return [Example(name, tuple(found)) for name, found in codes.items()]
+
+
+def learnt_examples(records: Sequence[LinkingRecord], terminology: Terminology) -> list[Example]:
+    """Each different mention once."""
+    codes: dict[str, dict[str, None]] = {}
+    documents: dict[str, set[str]] = {}
+    for record in records:
+        name = written_out(record).lower()
+        codes.setdefault(name, {}).update(dict.fromkeys(c for c in sorted(record.gold) if c in terminology))
+        documents.setdefault(name, set()).add(record.document)
+    return [Example(name, tuple(found), frozenset(documents[name])) for name, found in codes.items() if found]
+
+
+def embedded_examples(examples: Sequence[Example], encoder: MentionEncoder) -> Examples:
+    with tqdm(total=len(examples), desc="vectors of examples", unit="name") as progress:
+        vectors = encoder.embed([example.name for example in examples], progress.update)
+    learnt = np.array([bool(example.documents) for example in examples])
+    return Examples([example.codes for example in examples], quantised(vectors), learnt)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Candidates of one record, and which of them are gold; the last place is right where none is."""
+
+    document: str
+    candidates: Candidates
+    right: FloatArray
+
+
+def gather(
+    records: Sequence[LinkingRecord],
+    terminology: Terminology,
+    names: Names,
+    examples: Examples,
+    origins: Sequence[Example],
+    encoder: MentionEncoder,
+    *,
+    hide_own: bool,
+) -> list[Ranked]:
+    """Features of every record; ``hide_own`` leaves out examples that only the record's own document has."""
+    defaults = Defaults(terminology)
+    lookup = NameLookup(terminology, defaults)
+    by_document: dict[str, list[LinkingRecord]] = {}
+    for record in records:
+        by_document.setdefault(record.document, []).append(record)
+    mentions = list(dict.fromkeys(written_out(record) for record in records))
+    vectors = dict(zip(mentions, encoder.embed(mentions), strict=True))
+    ranked = []
+    for document, own in tqdm(by_document.items(), desc="candidates", unit="document"):
+        visible = [not hide_own or example.documents != {document} for example in origins]
+        shown = examples
+        if not all(visible):
+            mask = np.array(visible)
+            codes = [c for c, seen in zip(examples.codes, visible, strict=True) if seen]
+            shown = Examples(codes, examples.vectors[mask], examples.learnt[mask])
+        finder = CandidateFinder(terminology, defaults, names, shown)
+        texts = [written_out(record) for record in own]
+        near = finder.nearest(np.stack([vectors[text] for text in texts]))
+        for record, text, (near_names, near_examples) in zip(own, texts, near, strict=True):
+            candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
+            right = np.array([code in record.gold for code in candidates.codes] + [False], dtype=np.float32)
+            right[-1] = not right.any()
+            ranked.append(Ranked(document, candidates, right))
+    return ranked
+
+
+def claim_records(
+    terminology: Terminology,
+    names: Names,
+    examples: Examples,
+    origins: Sequence[Example],
+    encoder: MentionEncoder,
+    *,
+    seed: int,
+    verbatim: int = 2500,
+) -> list[Ranked]:
+    """What a coder would choose: curated terms, most of them ranked by a lookup and examples that do not know them, and names
+    of the list as they stand, in another order or misspelt. Each is a document of its own."""
+    source = random.Random(seed)
+    defaults = Defaults(terminology)
+    synonyms = load_synonyms(terminology)
+    terms = list(synonyms)
+    source.shuffle(terms)
+    ranked: list[Ranked] = []
+    for fold in tqdm(range(FOLDS), desc="curated terms", unit="fold"):
+        asked = terms[fold::FOLDS]
+        hidden = set(asked[len(asked) // 4 :])  # the rest is met as it will be: known
+        lookup = NameLookup(terminology, defaults, synonyms={t: c for t, c in synonyms.items() if t not in hidden})
+        mask = np.array([example.name not in hidden for example in origins])
+        codes = [example.codes for example, seen in zip(origins, mask, strict=True) if seen]
+        shown = Examples(codes, examples.vectors[mask], examples.learnt[mask])
+        finder = CandidateFinder(terminology, defaults, names, shown)
+        pairs = [(_as_written(term, source), synonyms[term]) for term in asked]
+        ranked += _claims(pairs, finder, lookup, defaults, encoder)
+    lookup = NameLookup(terminology, defaults)
+    finder = CandidateFinder(terminology, defaults, names, examples)
+    listed = source.sample(list(vector_names(terminology)), verbatim)
+    pairs = [(_as_written(source.choice(varied(name.text)), source), name.code) for name in listed]
+    return ranked + _claims(pairs, finder, lookup, defaults, encoder)
+
+
+def _as_written(name: str, source: random.Random) -> str:
+    return misspelt(name, source) if source.random() < MISSPELT_SHARE else name
+
+
+def _claims(
+    pairs: Sequence[tuple[str, str]],
+    finder: CandidateFinder,
+    lookup: NameLookup,
+    defaults: Defaults,
+    encoder: MentionEncoder,
+) -> list[Ranked]:
+    """Right is the code, and what a claim goes on from to the same billable code."""
+    near = finder.nearest(encoder.embed([text for text, _ in pairs]))
+    ranked = []
+    for (text, code), (near_names, near_examples) in zip(pairs, near, strict=True):
+        candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
+        billable = defaults[code].code
+        right = np.array([defaults[other].code == billable for other in candidates.codes] + [False], dtype=np.float32)
+        right[-1] = not right.any()
+        ranked.append(Ranked(text, candidates, right))
+    return ranked
+
+
+def fit_ranker(records: Sequence[Ranked], *, seed: int, epochs: int = 60, decay: float = 3e-3) -> Ranker:
+    """The small network that makes the gold codes likely among the candidates of each record."""
+    torch.manual_seed(seed)
+    stacked = np.concatenate([record.candidates.features for record in records])
+    centre, scale = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-2)
+    hidden = nn.Linear(FEATURES, UNITS)
+    output = nn.Linear(UNITS, 1, bias=False)
+    optimizer = torch.optim.AdamW([*hidden.parameters(), *output.parameters()], lr=5e-3, weight_decay=decay)
+    padded, mask, right = _padded(records)
+    padded = (padded - torch.tensor(centre)) / torch.tensor(scale)
+    padded = padded.clamp(-6, 6)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(records), generator=generator).split(64):
+            scores = output(torch.tanh(hidden(padded[batch]))).squeeze(-1).masked_fill(~mask[batch], -1e4)
+            likely = scores.log_softmax(-1).masked_fill(right[batch] == 0, -1e4).logsumexp(-1)
+            optimizer.zero_grad()
+            (-likely.mean()).backward()
+            optimizer.step()
+        schedule.step()
+    return Ranker(
+        centre,
+        scale,
+        hidden.weight.detach().numpy().T.copy(),
+        hidden.bias.detach().numpy().copy(),
+        output.weight.detach().numpy()[0].copy(),
+    )
+
+
+def _padded(records: Sequence[Ranked]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    longest = max(len(record.right) for record in records)
+    features = torch.zeros((len(records), longest, FEATURES))
+    mask = torch.zeros((len(records), longest), dtype=torch.bool)
+    right = torch.zeros((len(records), longest))
+    for row, record in enumerate(records):
+        size = len(record.right)
+        features[row, :size] = torch.tensor(record.candidates.features)
+        mask[row, :size] = True
+        right[row, :size] = torch.tensor(record.right)
+    return features, mask, right
+
+
+def out_of_fold(records: Sequence[Ranked], *, seed: int) -> list[FloatArray]:
+    """Each record's probabilities by a ranker that saw none of its document."""
+    documents = sorted({record.document for record in records})
+    random.Random(seed).shuffle(documents)
+    fold = {document: index % FOLDS for index, document in enumerate(documents)}
+    probabilities: dict[int, FloatArray] = {}
+    for held in tqdm(range(FOLDS), desc="cross-validation", unit="fold"):
+        ranker = fit_ranker([r for r in records if fold[r.document] != held], seed=seed)
+        for index, record in enumerate(records):
+            if fold[record.document] == held:
+                probabilities[index] = ranker.probabilities(record.candidates.features)
+    return [probabilities[index] for index in range(len(records))]
