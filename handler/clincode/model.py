@@ -210,6 +210,10 @@ class MentionEncoder:
             raise BundleError(f"{folder}: the linker's encoder cannot be loaded ({type(error).__name__})") from error
         return cls(encoder, tokenizer, dimensions, device=device, precision=precision)
 
+    def words(self) -> list[str]:
+        """Words that the tokenizer has whole: the common ones of the language."""
+        return [word for word in self._tokenizer.get_vocab() if word.isalpha()]
+
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], progress: Callable[[int], object] = lambda done: None) -> FloatArray:
         """``(texts, dimensions)``; ``progress`` is told how many more are done."""

@@ -202,7 +202,7 @@ def load_linker(folder: Path, *, device: str | None = None, precision: str = "fp
     model = LinkingModel.load(folder / LINKER_FOLDER, terminology)
     dimensions = model.names.vectors.shape[1]
     encoder = MentionEncoder.load(folder / LINKER_FOLDER, dimensions, device=device, precision=precision)
-    return IcdLinker(terminology, model, encoder.embed, own)
+    return IcdLinker(terminology, model, encoder.embed, own, encoder.words())
 
 
 def _is_no_mention(text: str, span: Span, redactions: Sequence[Redaction]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clincode.icd.combinations import Combinations
+from clincode.icd.confidence import MatchKind
 from clincode.icd.conventions import Conventions
 from clincode.icd.history import History, StatusCue, StatusMatch, gestation_code, statuses
 from clincode.icd.linker import IcdLinker
@@ -33,9 +34,40 @@ from clincode.types import (
 WEAKEST_SUGGESTION = 0.05
 """Candidates below this confidence are not shown: coders need few suggestions, and right ones."""
 STATUS_CONFIDENCE = 0.6
-_NEARLY = 0.7
+_BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
+_NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
+_SYMPTOMS = ("R", "L29", "L85.3", "M25.5", "M25.6", "M79.1", "M79.6", "M54.9", "H57.1", "H92.0", "N64.4", "J34.89", "K30", "F51.9")
+"""Beginnings of codes of what a patient feels or a doctor sees, in whatever chapter."""
+_HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z87", "Z34", "Z00", "Z23", "Z12")
+_SURE = 0.5
+_USE_OF_SUBSTANCES = ("F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19")
+"""Their codes say themselves whether the use is over; a social history is about now."""
+_ANY_INJURY = ("T14", "T07", "T30")
+_NEARLY = 0.3
+_ODD = 0.1
 _BETWEEN = re.compile(r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:the|his|her|their|both|left|right)\s+)*", re.IGNORECASE)
 _SIDE_WORDS = re.compile(r"\b(?:left|right|bilateral|lt|rt)(?:-sided)?\b,?\s*", re.IGNORECASE)
+_VERTEBRA = re.compile(r"\b([CTL])(\d{1,2})\b(?!-)")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+_REGIONS = {"C": "cervical", "T": "thoracic", "L": "lumbar"}
+_METASTASIS = re.compile(r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$", re.IGNORECASE)
+_NEWBORN = re.compile(r"\b(?:newborn|neonat\w+|preterm infant|premature infant|infant|born at|day-old|NICU)\b", re.IGNORECASE)
+_CHILDHOOD = "P"
+_TREATED = re.compile(
+    r"\bno (?:evidence of )?(?:disease|recurren\w+)|\bNED\b|\bsurveillance\b|\bcured\b|\b(?:treatment|therapy|chemo\w*|radiation) (?:was )?(?:complete\w*|finished)"
+    r"|\b(?:completed|finished) (?:treatment|therapy|chemo\w*|radiation|\w+ and radiation|in|(?:19|20)\d\d)\b|\b(?:fully |completely )?(?:excised|resected|removed) in (?:19|20)\d\d",
+    re.IGNORECASE,
+)
+_UNDER_TREATMENT = re.compile(
+    r"\b(?:on|currently|continues?|receiving|undergoing|cycle \d+|adjuvant|neoadjuvant|active) (?:\w+ ){0,2}(?:chemo\w*|radiation|tamoxifen|letrozole|anastrozole|therapy|treatment|immunotherapy)\b"
+    r"|\bnewly diagnosed\b", re.IGNORECASE
+)
+_FRACTURE = re.compile(r"\bfractures?\b|\bfx\b", re.IGNORECASE)
+_NO_TRAUMA: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (re.compile(r"\b(?:stress|fatigue|march)\b", re.IGNORECASE), ("M84.3",)),
+    (re.compile(r"\bosteopor\w+|\bfragility\b|\binsufficiency\b", re.IGNORECASE), ("M80", "M84.4", "M48.5", "M97")),
+    (re.compile(r"\bpatholog\w+|\bmetasta\w+|\bmyeloma\b|\bneoplas\w+", re.IGNORECASE), ("M84.4", "M84.5", "M84.6", "M80")),
+)
 _SURGICAL_SECTIONS = frozenset({"PAST_SURGICAL_HISTORY"})
 
 
@@ -112,9 +144,18 @@ class Coder:
             for m in mentions
             if m is not mention and m.sentence == sentence and _is_disease(m) and not m.assertion.is_negated
         ]
-        return said_of(
-            mention.text, near, shown, text, at=mention.span.start - sentence.start, neighbours=neighbours
+        speller = self.linker.speller
+        said = said_of(
+            speller.corrected(mention.text),
+            _vertebrae(speller.corrected(near)),
+            _vertebrae(speller.corrected(shown)),
+            text,
+            at=mention.span.start - sentence.start,
+            neighbours=[speller.corrected(neighbour) for neighbour in neighbours],
         )
+        around = text[sentence.start : sentence.end + 160]
+        treated = _TREATED.search(around) is not None and not _UNDER_TREATMENT.search(around)
+        return replace(said, treated=treated, newborn=_NEWBORN.search(text) is not None)
 
     def _suggestions(
         self, text: str, mentions: Sequence[Mention], contexts: Sequence[Said | None]
@@ -130,15 +171,21 @@ class Coder:
         for i, said in enumerate(contexts):
             candidates: tuple[CodeCandidate, ...] = ()
             if said is not None:
-                candidates = self._specific(_best_wording([rankings[wording] for wording in asked[i]]), said)
+                candidates = self._specific(
+                    _best_wording([rankings[wording] for wording in asked[i]]), said, text[mentions[i].sentence.start : mentions[i].sentence.end]
+                )
             found.append(candidates)
         return found
 
     def _wordings(self, text: str, mentions: Sequence[Mention], index: int) -> Iterator[str]:
         """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
         mention = mentions[index]
-        yield mention.text
-        plain = _SIDE_WORDS.sub("", mention.text).strip()
+        corrected = self.linker.speller.corrected(mention.text)
+        yield corrected
+        yield from self._longer(text, mention, corrected)
+        if match := _METASTASIS.match(corrected):
+            yield f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}"
+        plain = _SIDE_WORDS.sub("", corrected).strip()
         if plain:
             yield plain
         for other in mentions[max(0, index - 1) : index + 2]:
@@ -146,13 +193,26 @@ class Coder:
                 first, second = sorted((mention, other), key=lambda m: m.span.start)
                 between = text[first.span.end : second.span.start]
                 if first.span.end <= second.span.start and _BETWEEN.fullmatch(between):
-                    joint = f"{first.text} {between.strip()} {second.text}"
-                    yield " ".join(_SIDE_WORDS.sub("", joint).split())
+                    joint = self.linker.speller.corrected(f"{first.text} {between.strip()} {second.text}")
+                    joint = " ".join(_SIDE_WORDS.sub("", _vertebrae(joint)).split())
+                    yield joint
 
-    def _specific(self, candidates: Sequence[CodeCandidate], said: Said) -> tuple[CodeCandidate, ...]:
+    def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[str]:
+        """The mention with the word or two before it, where that is a name: "seropositive", "post-traumatic"."""
+        before = _BEFORE.search(text[mention.sentence.start : mention.span.start])
+        if before is None:
+            return
+        taken = before.group().split()
+        for count in range(1, len(taken) + 1):
+            longer = self.linker.speller.corrected(f"{' '.join(taken[-count:])} {corrected}")
+            found = self.linker.lookup.find(longer)
+            if found and found[0].kind in _NAMED and not found[0].guessed:
+                yield longer
+
+    def _specific(self, candidates: Sequence[CodeCandidate], said: Said, text: str) -> tuple[CodeCandidate, ...]:
         """The candidates as the note says them in particular, each code once."""
         best: dict[str, float] = {}
-        for candidate in candidates:
+        for candidate in _fitting(candidates, said, text):
             if candidate.confidence >= WEAKEST_SUGGESTION:
                 code = self._specifier.refine(candidate.code, said)
                 code = self._pregnancy.code(code, said) or code
@@ -189,7 +249,7 @@ class Coder:
             return None
         if assertion.certainty is Certainty.POSSIBLE and note_type is not NoteType.DISCHARGE_SUMMARY:
             return None
-        if assertion.temporality is Temporality.HISTORICAL:
+        if assertion.temporality is Temporality.HISTORICAL and not code.startswith(_USE_OF_SUBSTANCES):
             return code if self._history.is_chronic(code) else self._history.personal(code)
         return code
 
@@ -247,10 +307,10 @@ class Coder:
         return _merged(result)
 
     def _listed(self, entries: Sequence[_Entry]) -> Iterator[NoteCode]:
-        """Flags, and the order of the list: what must be first, then by confidence, then by the order of the note."""
+        """Flags, and the order of the list: what must be first, then what is sure, then the order of the note."""
         kept = [entry for entry in entries if not self._said_better(entry, entries)]
         codes = [entry.code for entry in kept]
-        ordered = sorted(kept, key=lambda entry: (self._rank(entry.code, codes), -entry.confidence, entry.evidence))
+        ordered = sorted(kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence))
         for entry in ordered:
             yield NoteCode(
                 entry.code,
@@ -263,6 +323,8 @@ class Coder:
     def _said_better(self, entry: _Entry, entries: Sequence[_Entry]) -> bool:
         """Whether another code of the same category says more, where this one says that nothing more is known."""
         code = entry.code
+        if code.startswith(_ANY_INJURY) and any(other.code[0] in "ST" and not other.code.startswith(_ANY_INJURY) for other in entries):
+            return True
         if not self.conventions.is_unspecified(code) and "without complications" not in self.terminology.title(code):
             return False
         return any(
@@ -279,13 +341,15 @@ class Coder:
         """0 for what stands first: conditions; then what follows from them, symptoms, and last what is only so."""
         if code[0] == "O":
             return 0
+        if code[0] in "VWXY":
+            return 7
         if code[0] == "Z":
-            return 5 if code.startswith("Z3A") else 4
+            return 6 if code.startswith(("Z3A", "Z37", "Z79", "Z68")) else 4 if code.startswith(_HISTORIES) else 5
         if code.startswith(("B95", "B96", "B97", "R65")):
             return 3
         if any(r.holds(other) for r in self.conventions.code_first(code) for other in codes if other != code):
             return 2
-        return 2 if code[0] == "R" else 1
+        return 2 if code.startswith(_SYMPTOMS) else 1
 
     def _flags(self, entry: _Entry, codes: Sequence[str]) -> Iterator[str]:
         conventions, code = self.conventions, entry.code
@@ -302,6 +366,39 @@ class Coder:
             yield "excludes1_conflict"
         if code[0] == "R" and conventions.integral(code, others):
             yield "integral_symptom"
+
+
+def _vertebrae(text: str) -> str:
+    """ "fracture of L1" → "fracture of first lumbar vertebra"."""
+
+    def written(match: re.Match[str]) -> str:
+        number = int(match[2])
+        return f"{_ORDINALS[number - 1]} {_REGIONS[match[1]]} vertebra" if 1 <= number <= 12 else match.group()
+
+    return _VERTEBRA.sub(written, text)
+
+
+def _fitting(candidates: Sequence[CodeCandidate], said: Said, sentence: str) -> list[CodeCandidate]:
+    """Candidates that fit whom and what the note is about, as likely as they are; the others far behind.
+
+    Chapter 15 is for the pregnant, chapter 16 for the newborn, and a fracture is an injury unless the note says that bone
+    gave way to disease or stress.
+    """
+    allowed = next((codes for pattern, codes in _NO_TRAUMA if pattern.search(sentence)), None)
+    is_fracture = _FRACTURE.search(sentence) is not None
+    fitting = []
+    for candidate in candidates:
+        code, odd = candidate.code, False
+        if code[0] == "O":
+            odd = not said.pregnant and candidate.confidence < _SURE
+        elif code[0] == _CHILDHOOD:
+            odd = not said.newborn
+        elif is_fracture and allowed is None:
+            odd = code.startswith(("M84", "M80", "M48.5"))
+        elif is_fracture and allowed is not None and code[0] == "S":
+            odd = True
+        fitting.append(replace(candidate, confidence=candidate.confidence * _ODD) if odd else candidate)
+    return sorted(fitting, key=lambda candidate: -candidate.confidence)
 
 
 def _best_wording(rankings: Sequence[tuple[CodeCandidate, ...]]) -> tuple[CodeCandidate, ...]:

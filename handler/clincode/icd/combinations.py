@@ -1,9 +1,9 @@
 """Conditions that are coded together when both stand affirmed on one note's list.
 
-The classification has one code for many pairs: hypertension with heart failure, gallstones with cholecystitis, a diabetes
-with its neuropathy. It presumes the link where its index or a title says "with" or "in" (guideline I.A.15), and wants it
-stated elsewhere. The pairs are data: ``icd_combinations.tsv`` says of each what both make, which of the two stay beside it,
-and whether the link is presumed.
+The classification has one code for many pairs: hypertension with heart failure, gallstones with cholecystitis, a
+diabetes with its neuropathy. It presumes the link where its index or a title says "with" or "in" (guideline I.A.15),
+and wants it stated elsewhere. The pairs are data: ``icd_combinations.tsv`` says of each what both make, which of the two
+stay beside it, and whether the link is presumed.
 """
 
 import re
@@ -24,6 +24,7 @@ Related = Callable[[str, str], bool]
 """Whether the note relates two conditions to each other: "due to", "with", one sentence."""
 
 _CATEGORY = 3
+_CHAPTER_15 = "O"
 _OF_FIRST, _OF_SECOND, _TRIMESTER = "*", "?", "#"
 _TRIMESTER_SAID = re.compile(r"\b(first|second|third) trimester\b")
 _TRIMESTERS = {"first": "1", "second": "2", "third": "3"}
@@ -83,15 +84,24 @@ class _Rule:
     def phase(self) -> _Phase:
         if self.together in (_Keeps.FIRST, _Keeps.SECOND):
             return _Phase.ABSORB
-        return _Phase.PREGNANCY if _TRIMESTER in self.together else _Phase.COMBINE
+        return _Phase.PREGNANCY if self.together.startswith(_CHAPTER_15) else _Phase.COMBINE
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two codes in the order of the rule that decides on them."""
+
+    rule: _Rule
+    first: str
+    second: str
 
 
 @dataclass(slots=True)
 class _List:
     """A note's list while it changes.
 
-    ``parts`` maps each code to the places of the codes that it came from in the note's own list, ``listed``; ``gone`` maps
-    each code that was given up to the one that took its place.
+    ``parts`` maps each code to the places of the codes that it came from in the note's own list, ``listed``; ``gone``
+    maps each code that was given up to the one that took its place.
     """
 
     listed: tuple[str, ...]
@@ -134,38 +144,41 @@ class Combinations:
     def combine(self, codes: Sequence[str], related: Related) -> tuple[Combined, ...]:
         """The note's new list: what codes have made together, and those that stay.
 
-        Of two codes the most specific row decides alone; what several pairs make is made at once, so that the order of
-        ``codes`` says nothing but the order of the answer. Rows are used again on what they made until nothing changes: a
-        code that was given up does not come back, so that this ends. First goes what another code says already, and what
-        only a pregnancy makes of a condition comes last.
+        Of two codes the most specific row decides alone. What several pairs make is made at once, so that the order of
+        ``codes`` says nothing but the order of the answer. Rows are used again on what they made until nothing changes;
+        a code that was given up does not come back, so that this ends. What one code says already of another goes
+        first, and what only a pregnancy makes of a condition comes last.
 
-        ``related`` is asked of codes of the note's own list alone, for rows that want the link stated; whether it answers
-        for (a, b) or for (b, a) is the same. Codes that were made are related where any of their parts are, or are the
-        same. Codes stand once in the answer, by their first mention; how they are sequenced on a claim is not decided here.
-        Codes that are not of the release stay as they are. Billable codes give billable codes.
+        ``related`` is asked of codes of the note's own list alone, for rows that want the link stated; that it holds of
+        (a, b) or of (b, a) is enough. Codes that were made are related where any of their parts are, or are the same.
+
+        Codes stand once in the answer, by their first mention: how a claim sequences them is not decided here. Codes
+        that are not of the release stay as they are, and billable codes give billable codes.
         """
         listed = tuple(dict.fromkeys(codes))
         state = _List(listed, self._trimester(listed), {code: frozenset((i,)) for i, code in enumerate(listed)})
-        while any(self._step(state, phase, related) for phase in _Phase):
-            pass
+        changed = True
+        while changed:
+            pairs = tuple(self._pairs(state.parts))
+            changed = any(self._step(state, [p for p in pairs if p.rule.phase is phase], related) for phase in _Phase)
         return state.combined()
 
-    def _step(self, state: _List, phase: _Phase, related: Related) -> bool:
-        """Use the rules of one phase on every pair at once; whether the list has changed."""
+    def _pairs(self, codes: Iterable[str]) -> Iterator[_Pair]:
+        """Every two codes that a rule is for, in the order of the codes."""
+        found = (self._decides(one, other) for one, other in combinations(sorted(codes), 2))
+        return (pair for pair in found if pair is not None)
+
+    def _step(self, state: _List, pairs: Iterable[_Pair], related: Related) -> bool:
+        """Use the pairs' rules, all at once; whether the list has changed."""
         made: dict[str, frozenset[int]] = {}
         given_up: dict[str, set[str]] = {}
-        for one, other in combinations(sorted(state.parts), 2):
-            rule, first, second = self._decides(one, other) or (None, one, other)
-            if rule is None or rule.phase is not phase:
-                continue
-            if rule.stated and not _are_related(state, one, other, related):
-                continue
-            together = self._together(rule, first, second, state.trimester)
-            if together is None:
+        for pair in pairs:
+            together = self._together(pair, state.trimester)
+            if together is None or (pair.rule.stated and not _are_related(state, pair, related)):
                 continue
             together = state.successor(together)
-            dropped = {code for code in _dropped(rule, first, second) if code != together}
-            sources = dropped if together in state.parts else {first, second}
+            dropped = _dropped(pair) - {together}
+            sources = dropped if together in state.parts else {pair.first, pair.second}
             if sources:
                 made[together] = made.get(together, frozenset()).union(*(state.parts[code] for code in sources))
             for code in dropped:
@@ -178,22 +191,23 @@ class Combinations:
             state.parts[code] = state.parts.get(code, frozenset()) | parts
         return set(state.parts) != before
 
-    def _decides(self, one: str, other: str) -> tuple[_Rule, str, str] | None:
-        """The most specific rule for two codes, whichever of them is its first; with the codes in its order."""
-        found: tuple[_Rule, str, str] | None = None
+    def _decides(self, one: str, other: str) -> _Pair | None:
+        """The most specific rule for two codes, whichever of them is its first."""
+        found: _Pair | None = None
         for first, second in ((one, other), (other, one)):
             for rule in self._rules.get((first[:_CATEGORY], second[:_CATEGORY]), ()):
                 if first.startswith(rule.first) and second.startswith(rule.second):
-                    if found is None or rule.rank > found[0].rank:
-                        found = rule, first, second
+                    if found is None or rule.rank > found.rule.rank:
+                        found = _Pair(rule, first, second)
                     break
         return found
 
-    def _together(self, rule: _Rule, first: str, second: str, trimester: str) -> str | None:
-        """The code that two codes make by a rule; None where its pattern gives no billable code for them."""
-        if rule.phase is _Phase.ABSORB:
-            return first if rule.together == _Keeps.FIRST else second
-        filled = _filled(rule.together, first, second, (trimester,) if trimester else _UNSPECIFIED_TRIMESTER)
+    def _together(self, pair: _Pair, trimester: str) -> str | None:
+        """The code that two codes make by their rule; None where its pattern gives no billable code for them."""
+        pattern = pair.rule.together
+        if pair.rule.phase is _Phase.ABSORB:
+            return pair.first if pattern == _Keeps.FIRST else pair.second
+        filled = _filled(pattern, pair.first, pair.second, (trimester,) if trimester else _UNSPECIFIED_TRIMESTER)
         return next((code for code in filled if self._terminology.is_billable(code)), None)
 
     def _trimester(self, codes: Iterable[str]) -> str:
@@ -211,21 +225,22 @@ class Combinations:
         return "1" if weeks < _SECOND_TRIMESTER else "2" if weeks < _THIRD_TRIMESTER else "3"
 
 
-def _dropped(rule: _Rule, first: str, second: str) -> set[str]:
-    kept = {_Keeps.FIRST: {first}, _Keeps.SECOND: {second}, _Keeps.BOTH: {first, second}, _Keeps.NONE: set[str]()}
-    return {first, second} - kept[rule.keeps]
+def _dropped(pair: _Pair) -> set[str]:
+    first, second = {pair.first}, {pair.second}
+    kept = {_Keeps.FIRST: first, _Keeps.SECOND: second, _Keeps.BOTH: first | second}
+    return (first | second) - kept.get(pair.rule.keeps, set())
 
 
-def _are_related(state: _List, one: str, other: str, related: Related) -> bool:
-    pairs = product(sorted(state.parts[one]), sorted(state.parts[other]))
+def _are_related(state: _List, pair: _Pair, related: Related) -> bool:
+    places = product(sorted(state.parts[pair.first]), sorted(state.parts[pair.second]))
     return any(
         i == j or related(state.listed[i], state.listed[j]) or related(state.listed[j], state.listed[i])
-        for i, j in pairs
+        for i, j in places
     )
 
 
 def _filled(pattern: str, first: str, second: str, trimesters: Sequence[str]) -> Iterator[str]:
-    """The codes that a pattern gives, one for each character of the trimester; none where a code is too short for it."""
+    """The codes that a pattern gives, one for each trimester's character; none where a code is too short for it."""
     letters = []
     for place, letter in enumerate(pattern):
         source = {_OF_FIRST: first, _OF_SECOND: second}.get(letter)
@@ -257,7 +272,9 @@ def _load_rules(terminology: Terminology) -> Mapping[tuple[str, str], tuple[_Rul
             seen.add(pair)
             for place in product(_categories(rule.first, categories), _categories(rule.second, categories)):
                 by_categories.setdefault(place, []).append(rule)
-    return {place: tuple(sorted(rules, key=lambda rule: rule.rank, reverse=True)) for place, rules in by_categories.items()}
+    for rules in by_categories.values():
+        rules.sort(key=lambda rule: rule.rank, reverse=True)
+    return {place: tuple(rules) for place, rules in by_categories.items()}
 
 
 def _rules_of(row: Mapping[str, str], number: int) -> Iterator[_Rule]:
@@ -296,8 +313,8 @@ def _check(rule: _Rule, row: Mapping[str, str], billable: Sequence[str], termino
 def _representatives(prefix: str, pattern: str, mark: str, billable: Sequence[str]) -> tuple[str, ...]:
     """Of the billable codes that begin so, one for each way to fill the places of a mark: one where it has none."""
     places = [place for place, letter in enumerate(pattern) if letter == mark]
-    codes = _starting(prefix, billable)
-    return tuple({tuple(code[i : i + 1] for i in places): code for code in (codes if places else islice(codes, 1))}.values())
+    codes = _starting(prefix, billable) if places else islice(_starting(prefix, billable), 1)
+    return tuple({tuple(code[i : i + 1] for i in places): code for code in codes}.values())
 
 
 def _starting(prefix: str, codes: Sequence[str]) -> Iterator[str]:

@@ -42,6 +42,9 @@ class _MultiMap(Generic[_V]):
     def __contains__(self, key: str) -> bool:
         return key in self._first
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
     def add(self, key: str, value: _V) -> None:
         if key in self._first:
             self._more.setdefault(key, []).append(value)
@@ -76,6 +79,11 @@ class TermIndex:
             self._synonyms.setdefault(" ".join(canonical), code)
             self._synonym_bags.setdefault(bag(canonical), code)
             self._related_synonyms.setdefault(related_bag(canonical), code)
+
+    def words(self) -> frozenset[str]:
+        """Words of all names, canonical and as curated terms write them."""
+        listed = {word for key in self._postings for word in key.split()}
+        return frozenset(listed.union(*(term.split() for term in self._curated)))
 
     def longest_from(self, word: str) -> int:
         """How many words the longest name has that begins with this canonical word; 0 where none does."""

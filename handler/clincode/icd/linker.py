@@ -4,24 +4,26 @@
 on from each to the billable code that says no more, and adds up what leads to the same one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
 from clincode.icd.candidates import CandidateFinder, Candidates
-from clincode.icd.confidence import later_confidence
+from clincode.icd.confidence import Found, MatchKind, later_confidence
 from clincode.icd.defaults import Defaults
 from clincode.icd.linking_model import LinkingModel
 from clincode.icd.name_lookup import NameLookup
 from clincode.icd.ranker import Ranker
+from clincode.icd.spelling import Speller
 from clincode.icd.terminology import Terminology
 from clincode.types import CodeCandidate, FloatArray
 
 Embed = Callable[[Sequence[str]], FloatArray]
 _REMEMBERED = 4096
 """Mentions whose ranking is kept: notes say the same things again and again."""
+_DECIDING = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM})
 _LEAST = 1e-3
 """Candidates that are less likely are not worth a place."""
 
@@ -40,7 +42,8 @@ class Rankings:
 class IcdLinker:
     """Links mentions to codes of one release. Not changed by use, except that it remembers rankings.
 
-    Without a ``model`` only names are looked up, and the kind of match gives the confidence.
+    Without a ``model`` only names are looked up, and the kind of match gives the confidence. ``ordinary_words`` are words that
+    are not to be taken for misspelt medical ones.
 
     Raises:
         ResourceError: a data file is malformed, or a curated code is not billable in this release.
@@ -52,10 +55,12 @@ class IcdLinker:
         model: LinkingModel | None = None,
         embed: Embed | None = None,
         own: Mapping[str, Sequence[str]] | None = None,
+        ordinary_words: Iterable[str] = (),
     ) -> None:
         self.terminology = terminology
         self.defaults = Defaults(terminology)
         self.lookup = NameLookup(terminology, self.defaults, own)
+        self.speller = Speller(self.lookup.words(), ordinary_words)
         self._model = model
         self._embed = embed
         self._finder = CandidateFinder(terminology, self.defaults, model.names, model.examples) if model else None
@@ -97,10 +102,10 @@ class IcdLinker:
         near = self._finder.nearest(self._embed(mentions))
         rankings = []
         for mention, (names, examples) in zip(mentions, near, strict=True):
-            candidates = self._finder.gather(mention, self.lookup.find(mention), names, examples)
-            rankings.append(
-                Rankings(_ranking(candidates, self._model.concepts), _ranking(candidates, self._model.claims))
-            )
+            found = self.lookup.find(mention)
+            candidates = self._finder.gather(mention, found, names, examples)
+            claims = _ranking(candidates, self._model.claims)
+            rankings.append(Rankings(_ranking(candidates, self._model.concepts), _decided(found, claims)))
         return rankings
 
     def _by_kind(self, mention: str) -> Ranking:
@@ -131,3 +136,15 @@ def _ranking(candidates: Candidates, ranker: Ranker) -> Ranking:
     probabilities = ranker.probabilities(candidates.features)
     order = np.argsort(-probabilities[:-1], kind="stable")
     return tuple((candidates.codes[i], float(probabilities[i])) for i in order if probabilities[i] >= _LEAST)
+
+
+def _decided(found: Sequence[Found], ranking: Ranking) -> Ranking:
+    """A curated term, or a name as the list has it, decides; what is left of the probability is the others'."""
+    if not found or found[0].kind not in _DECIDING or found[0].tied:
+        return ranking
+    first = found[0]
+    sure = max(first.confidence, sum(value for code, value in ranking if code in (first.named, first.billable)))
+    others = [(code, value) for code, value in ranking if code not in (first.named, first.billable)]
+    left = sum(value for _, value in others)
+    share = (1 - sure) / left if left > 1 - sure else 1.0
+    return ((first.billable, sure), *((code, value * share) for code, value in others))

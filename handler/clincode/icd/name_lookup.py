@@ -54,6 +54,10 @@ class NameLookup:
         self._defaults = defaults
         self._own = own or {}
 
+    def words(self) -> frozenset[str]:
+        """The words of all names."""
+        return self._index.words()
+
     def find(self, mention: str) -> tuple[Found, ...]:
         """What names lead to, best first; only what the nearest kinds of match give."""
         if len(mention) > _LONGEST_MENTION:

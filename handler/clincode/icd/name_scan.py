@@ -71,7 +71,7 @@ def with_names(spans: Sequence[Span], found: Sequence[Span]) -> list[Span]:
     for name in found:
         touching = [span for span in kept if span.start < name.end and name.start < span.end]
         inside = all(name.start <= span.start and span.end <= name.end for span in touching)
-        same = any((span.start, span.end) == (name.start, name.end) and span.type is not EntityType.ANATOMY for span in touching)
+        same = any((span.start, span.end) == (name.start, name.end) and span.type is EntityType.DIAGNOSIS for span in touching)
         if inside and not same:
             confidence = max([span.confidence for span in touching if span.type is name.type], default=name.confidence)
             kept = [span for span in kept if span not in touching]

@@ -24,18 +24,20 @@ _AFTERWARDS = re.compile(r"\b(?:for|x|over|in|after|past|last|every|until|planne
 _TRIMESTER = re.compile(r"\b(first|1st|second|2nd|third|3rd)[- ]trimester\b", re.IGNORECASE)
 _TRIMESTERS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3}
 _PREGNANT = re.compile(
-    r"\b(?:pregnan(?:t|cy)|gravid(?:a|arum|)|primigravida|IUP|G\d+ ?P\d|gestation\w*|weeks? along|prenatal|antenatal|trimester|\d{2}w\dd?|NST"
-    r"|(?:pre)?eclampsia|placenta|fetal|fetus|cesarean|undelivered|obstetric\w*|(?:in|preterm) labor|vaginal delivery|morning sickness)\b",
+    r"\b(?:pregnan(?:t|cy)|gravid(?:a|arum|)|primigravida|IUP|G\d+ ?P\d|gestation\w*|weeks? along|prenatal|antenatal|trimester|\d{1,2}w\dd?|NST"
+    r"|(?:pre)?eclampsia|placenta|fetal|fetus|embryo\w*|abortion|miscarriage|cesarean|undelivered|obstetric\w*|(?:in|preterm) labor|vaginal delivery|morning sickness)\b",
     re.IGNORECASE,
 )
 _SEQUELA = re.compile(r"\bsequelae?\b|\blate effects?\b|\bresidual (?:of|from)\b|\bas a result of (?:an?|the|his|her) old\b", re.IGNORECASE)
 _SUBSEQUENT = re.compile(
-    r"\bsubsequent encounter\b|\bfollow[- ]?up\b|\bf/u\b|\bhealing\b|\bhealed\b|\bnon-?union\b|\bmal-?union\b|\bcast (?:removal|change|off)\b"
-    r"|\bsuture removal\b|\bremoval of (?:sutures|cast|hardware)\b|\bweeks? (?:ago|out|post|after|s/p|status post)\b|\baftercare\b|\brecheck\b"
-    r"|\brecovering\b|\bcallus\b|\bhere for (?:his|her|the) (?:second|third|\w+ week)\b|\b(?:physical therapy|rehab)\b",
+    r"\bsubsequent encounter\b|\b(?:for|in|at) (?:\w+ )?(?:follow[- ]?up|f/u)\b|\b(?:follow[- ]?up|f/u) (?:visit|of|for|after|appointment|x-?rays?|films?)\b"
+    r"|(?:^|[.\n] ?)(?:\w+ ){0,2}(?:follow[- ]?up|f/u|recheck|postop visit)\b(?! in\b| with\b)|\b(?:routine|delayed|normal) healing\b|\bhealing (?:well|nicely|as expected)\b"
+    r"|\bhealed\b|\bnon-?union\b|\bmal-?union\b|\b(?:cast|splint|boot|sutures?|staples?) (?:is |are |was |were )?(?:removed|removal|off|out)\b"
+    r"|\b(?:removal of|here for) (?:the )?(?:sutures|cast|hardware|staples)\b|\b(?:weeks?|wks?|months?|mo|days?) (?:out|post|after|s/p|status post|following|since)\b"
+    r"|\baftercare\b|\bcallus\b|\bhealing (?:fracture|burn|wound)\b|\brecheck of\b",
     re.IGNORECASE,
 )
-_INITIAL = re.compile(r"\binitial encounter\b|\bactive treatment\b|\bED\b|\bemergency\b|\btoday\b.*\bfell\b", re.IGNORECASE)
+_INITIAL = re.compile(r"\binitial encounter\b|\bactive treatment\b|\bED\b|\bemergency\b|\b(?:today|this morning|last night|yesterday)\b", re.IGNORECASE)
 _OPEN = re.compile(r"(?<!closed or )\b(?:open|compound|gustilo)\b(?! reduction)", re.IGNORECASE)
 _HEALINGS: tuple[tuple[Healing, re.Pattern[str]], ...] = (
     ("nonunion", re.compile(r"\bnon-?union\b|\bnot united\b", re.IGNORECASE)),
@@ -45,6 +47,7 @@ _HEALINGS: tuple[tuple[Healing, re.Pattern[str]], ...] = (
 
 
 _DENIED = re.compile(
+    r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)|"
     r"\b(?:no|not|never|without|w/o|denies|denied|negative for|absence of|free of|rather than|ruled out)\b(?! longer| change)[^.,;:\n]*", re.IGNORECASE
 )
 
@@ -53,13 +56,14 @@ _DENIED = re.compile(
 class Said:
     """``near`` are canonical words of the mention and what stands next to it, ``far`` those of its sentence.
 
-    ``neighbours`` are the words around each other disease of the sentence. ``trimester`` is 0 where none is said. ``side`` is
-    that of the mention, else the nearest of its sentence.
+    ``implied`` is what the near words imply. ``neighbours`` are the words around each other disease of the sentence. ``trimester`` is 0 where none is said. ``side`` is
+    that of the mention, else the nearest of its sentence, else the only one that the note names.
     """
 
     mention: frozenset[str]
     near: frozenset[str]
     far: frozenset[str]
+    implied: frozenset[str] = frozenset()
     side: Side | None = None
     encounter: Encounter = "initial"
     open_: bool = False
@@ -69,6 +73,8 @@ class Said:
     pregnant: bool = False
     encounter_said: bool = False
     neighbours: tuple[frozenset[str], ...] = ()
+    treated: bool = False
+    newborn: bool = False
 
 
 def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, neighbours: Sequence[str] = ()) -> Said:
@@ -79,9 +85,10 @@ def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, n
     encounter, encounter_said = _encounter(sentence, note)
     return Said(
         meaning(mention),
+        meaning(near) | meaning(mention),
+        meaning(sentence) | meaning(mention),
         implied(meaning(near) | meaning(mention)),
-        implied(meaning(sentence) | meaning(mention)),
-        side_of(mention) or side_of(near) or nearest_side(sentence, at),
+        side_of(mention) or side_of(near) or nearest_side(sentence, at) or side_of(note),
         encounter,
         _OPEN.search(near) is not None or _OPEN.search(mention) is not None,
         healing,
@@ -89,7 +96,7 @@ def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, n
         weeks,
         weeks is not None or _PREGNANT.search(note) is not None,
         encounter_said,
-        tuple(implied(meaning(neighbour)) for neighbour in neighbours),
+        tuple(meaning(neighbour) for neighbour in neighbours),
     )
 
 
@@ -146,9 +153,9 @@ def _implications() -> dict[str, frozenset[str]]:
 
 
 def implied(said: frozenset[str]) -> frozenset[str]:
-    """The words with what they imply: a sigmoid colon is a large intestine."""
+    """What words imply: a sigmoid colon is a large intestine."""
     table = _implications()
-    return said.union(*(table[word] for word in said if word in table))
+    return frozenset().union(*(table[word] for word in said if word in table))
 
 
 def gestational_weeks(note: str) -> int | None:

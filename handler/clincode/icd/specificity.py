@@ -25,14 +25,16 @@ _FACETS = frozenset(
 )
 _FREE = frozenset(
     words("unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
-          " mention encounter episode status cause codes applicable conditions")
+          " mention encounter episode status cause codes applicable conditions bone")
 )
-_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether|unspecified)\b[^,]*", re.IGNORECASE)
+_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
+_SIDE_TAIL = re.compile(r",? ?(?:of |in |to )?\b(?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
+_SYNONYM = re.compile(r"\[([^\]]*)\]")
 _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)
 _OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
 _CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
-_SUPPORT_NEAR, _SUPPORT_FAR, _AGAINST, _OF_OTHER, _KEEPS = 1.0, 0.75, 1.15, 0.4, 0.3
+_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _OF_OTHER, _KEEPS = 1.0, 0.75, 0.4, 1.15, 0.9, 0.3
 _EXTENDED_CHAPTERS = frozenset("ST")
 _LARGEST_FAMILY = 1500
 
@@ -64,14 +66,33 @@ class Specifier:
         conventions = self.conventions
         if said.side is not None and conventions.laterality(code) is not None:
             code = conventions.sided(code, said.side) or code
-        if code[0] == "O" and said.trimester and conventions.trimester(code) is not None:
+        if code.startswith(("O", "Z34")) and said.trimester and conventions.trimester(code) is not None:
             code = conventions.with_trimester(code, said.trimester) or code
         if len(code) == 8 and conventions.encounter(code) is not None:
             wanted = conventions.with_encounter(code, said.encounter, open_=said.open_, healing=said.healing)
             if wanted is None and said.open_:
                 wanted = conventions.with_encounter(code, said.encounter, healing=said.healing)
             code = wanted or code
-        return code
+        return self._by_last_character(code, said)
+
+    def _by_last_character(self, code: str, said: Said) -> str:
+        """The 7th character that says a stage or the like, by its words; the code itself where none is said."""
+        above = self.terminology.parent(code)
+        siblings = self.terminology.children(above) if above is not None and len(code) == 8 else ()
+        if len(siblings) < 2 or self.conventions.encounter(code) is not None or any(len(s) < 8 for s in siblings):
+            return code
+        near = said.near.union(*said.neighbours)
+        common = frozenset.intersection(*(frozenset(_meaningful(self.terminology.title(s))) for s in siblings))
+        scores = {
+            sibling: sum(
+                1.0 if word in near else -0.5
+                for word in _meaningful(_FREE_TAIL.sub("", self.terminology.title(sibling)))
+                if word not in common
+            )
+            for sibling in siblings
+        }
+        best = max(scores, key=scores.__getitem__)
+        return best if scores[best] > 0 and scores[best] > scores[code] else code
 
     def _by_words(self, code: str, said: Said) -> str:
         base = self._base(code)
@@ -84,7 +105,13 @@ class Specifier:
         best = max(scored, key=lambda s: (s[0] + (_KEEPS if s[1] else 0), s[1], s[2]))
         if current is None or best[0] <= current[0]:
             return code
-        return self.defaults[best[3]].code
+        chosen = best[3]
+        if self.conventions.laterality(chosen) == "right" and said.side != "right":
+            # It stood for its siblings of either side.
+            chosen = self.conventions.sided(chosen, said.side or "unspecified") or chosen
+            if self.conventions.laterality(chosen) == "right":
+                return code
+        return self.defaults[chosen].code
 
     def _base(self, code: str) -> str:
         """The code without its 7th character, where it has one."""
@@ -103,6 +130,8 @@ class Specifier:
                 total += _SUPPORT_NEAR
             elif not (said.far - _FACETS).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
+            elif not said.implied.isdisjoint(alternatives):
+                total += _SUPPORT_IMPLIED
             elif not (linked - _FACETS).isdisjoint(alternatives):
                 total += 0.0
             else:
@@ -144,7 +173,7 @@ def _belongs(neighbour: frozenset[str], name: _Name, said: Said) -> bool:
 
 def _forms(text: str) -> Iterator[_Name]:
     """A name as it stands and without what is in brackets; tails that only deny are left out."""
-    plain = _FREE_TAIL.sub("", text)
+    plain = _SIDE_TAIL.sub("", _FREE_TAIL.sub("", text))
     for form in dict.fromkeys((_BRACKETS.sub(" ", plain), _synonym_in_brackets(plain))):
         asked = []
         either = [frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(form)]
@@ -156,8 +185,13 @@ def _forms(text: str) -> Iterator[_Name]:
 
 
 def _synonym_in_brackets(text: str) -> str:
-    """"Escherichia coli [E. coli]" → "E. coli" in place of what stands before it is not knowable: both stand together."""
-    return text.replace("[", " ").replace("]", " ").replace("(", " ").replace(")", " ") if "(" in text else _BRACKETS.sub(" ", text)
+    """ "Sepsis due to Escherichia coli [E. coli]" → "Sepsis due to E. coli": the synonym in place of as many words before it.
+    What stands in parentheses is put in."""
+    match = _SYNONYM.search(text)
+    if match:
+        before = text[: match.start()].split()
+        text = " ".join([*before[: len(before) - len(match[1].split())], match[1], text[match.end() :]])
+    return text.replace("(", " ").replace(")", " ")
 
 
 def _meaningful(text: str) -> list[str]:

@@ -1,0 +1,52 @@
+"""Misspelt words put right by the words of the classification, one slip each (Damerau 1964)."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+_WORD = re.compile(r"[A-Za-z]{6,}")
+
+
+class Speller:
+    """Knows the words of the classification's names, and of ordinary language. Words that it knows stay as they are."""
+
+    def __init__(self, vocabulary: Iterable[str], ordinary: Iterable[str] = ()) -> None:
+        medical = {word for word in vocabulary if word.isalpha()}
+        self._known = medical.union(ordinary)
+        self._places: dict[tuple[str, int], list[str]] = {}
+        for word in sorted(medical):
+            if len(word) >= 5:
+                self._places.setdefault((word[0], len(word)), []).append(word)
+        self._nearest = lru_cache(maxsize=4096)(self._find)
+
+    def corrected(self, text: str) -> str:
+        """The text with each unknown word of six letters or more as the one word that is a slip away, if there is one."""
+        return _WORD.sub(lambda match: self._put_right(match.group()), text)
+
+    def _put_right(self, word: str) -> str:
+        lowered = word.lower()
+        found = self._nearest(lowered)
+        return word if found is None else found
+
+    def _find(self, word: str) -> str | None:
+        if word in self._known or word.removesuffix("s") in self._known or word.removesuffix("es") in self._known:
+            return None
+        near = [
+            other
+            for length in (len(word) - 1, len(word), len(word) + 1)
+            for other in self._places.get((word[0], length), ())
+            if _is_one_slip(word, other)
+        ]
+        return near[0] if len(near) == 1 else None
+
+
+def _is_one_slip(word: str, other: str) -> bool:
+    """Whether one letter more, fewer, or other, or two exchanged neighbours, make one of the other."""
+    if len(word) > len(other):
+        word, other = other, word
+    start = next((i for i, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), len(word))
+    if len(word) < len(other):
+        return word[start:] == other[start + 1 :]
+    if word[start + 1 :] == other[start + 1 :]:
+        return True
+    return word[start + 2 :] == other[start + 2 :] and word[start : start + 2] == other[start : start + 2][::-1]
