@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.codes import codes
+from clincode.types import NoteType
 
 app = typer.Typer(
     help="Clinical entities, their context and ICD-10-CM codes from a physician's note.", no_args_is_help=True
@@ -241,13 +242,46 @@ def evaluate_icd(data: DataOption, model: ModelOption = None, json_out: JsonOpti
     with _clear_errors():
         from cli.evaluate import print_figures
         from cli.models import bundle_of
-        from clincode.config import TERMINOLOGY_FILE
-        from clincode.icd import IcdLinker, Terminology
+        from clincode.pipeline import load_linker
         from training.evaluate_icd import evaluate_icd as figures_of
 
-        linker = IcdLinker(Terminology.load(bundle_of(model) / TERMINOLOGY_FILE))
-        figures = figures_of(data, linker)
+        figures = figures_of(data, load_linker(bundle_of(model)))
         print_figures("ICD-10-CM linking", figures)
+        _write(json_out, figures)
+
+
+@evaluate.command("coding")
+def evaluate_coding(
+    data: DataOption,
+    model: ModelOption = None,
+    json_out: JsonOption = None,
+    report: Annotated[
+        Path | None, typer.Option(help="write an HTML page with pictures and the missed codes by cause")
+    ] = None,
+    note_type: Annotated[
+        NoteType, typer.Option(help="the setting that the notes are coded as")
+    ] = NoteType.DISCHARGE_SUMMARY,
+) -> None:
+    """ICD-10-CM codes of whole notes."""
+    with _clear_errors():
+        from cli.evaluate import print_figures
+        from cli.models import bundle_of
+        from clincode.pipeline import Pipeline
+        from training.evaluate_coding import cause_counts, code_notes, coding_figures, read_coded_notes
+
+        pipeline = Pipeline.from_bundle(bundle_of(model))
+        scored = code_notes(read_coded_notes(data), pipeline, note_type)
+        figures = coding_figures(scored, pipeline.terminology)
+        for level in ("code", "category"):
+            print_figures(f"note coding, {level}", figures[level])
+        counts = {name: figures[name] for name in ("n", "gold", "not_in_year", "not_billable_in_year")}
+        print_figures(f"gold codes, loaded year {pipeline.terminology.release}", counts)
+        figures["missed"] = cause_counts(scored, pipeline.terminology)
+        print_figures("gold codes that were missed, by cause", figures["missed"])
+        if report is not None:
+            from training.coding_report import write_coding_report
+
+            write_coding_report(scored, figures, pipeline.terminology, report)
         _write(json_out, figures)
 
 

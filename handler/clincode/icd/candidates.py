@@ -136,7 +136,7 @@ class CandidateFinder:
         self._set_below(rows, ranked)
         rows[:-1, Feature.MENTION_WORDS] = min(len(mention.split()), 8) / 8
         rows[:-1, Feature.SHORT_FORM] = mention.isupper() and len(mention) <= 6
-        rows[-1] = rows[:-1].max(axis=0) if len(ranked) else 0
+        rows[-1] = rows[:-1].max(axis=0) if ranked else 0
         rows[-1, Feature.NONE] = 1
         return Candidates(ranked, rows)
 

@@ -6,8 +6,7 @@ Which mention gives a code follows the official guidelines for coding and report
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from clincode.icd.combinations import Combinations
@@ -36,7 +35,22 @@ WEAKEST_SUGGESTION = 0.05
 STATUS_CONFIDENCE = 0.6
 _BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
 _NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
-_SYMPTOMS = ("R", "L29", "L85.3", "M25.5", "M25.6", "M79.1", "M79.6", "M54.9", "H57.1", "H92.0", "N64.4", "J34.89", "K30", "F51.9")
+_SYMPTOMS = (
+    "R",
+    "L29",
+    "L85.3",
+    "M25.5",
+    "M25.6",
+    "M79.1",
+    "M79.6",
+    "M54.9",
+    "H57.1",
+    "H92.0",
+    "N64.4",
+    "J34.89",
+    "K30",
+    "F51.9",
+)
 """Beginnings of codes of what a patient feels or a doctor sees, in whatever chapter."""
 _HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z87", "Z34", "Z00", "Z23", "Z12")
 _SURE = 0.5
@@ -45,13 +59,34 @@ _USE_OF_SUBSTANCES = ("F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F
 _ANY_INJURY = ("T14", "T07", "T30")
 _NEARLY = 0.3
 _ODD = 0.1
-_BETWEEN = re.compile(r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:the|his|her|their|both|left|right)\s+)*", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:the|his|her|their|both|left|right)\s+)*",
+    re.IGNORECASE,
+)
 _SIDE_WORDS = re.compile(r"\b(?:left|right|bilateral|lt|rt)(?:-sided)?\b,?\s*", re.IGNORECASE)
 _VERTEBRA = re.compile(r"\b([CTL])(\d{1,2})\b(?!-)")
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+_ORDINALS = (
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+)
 _REGIONS = {"C": "cervical", "T": "thoracic", "L": "lumbar"}
-_METASTASIS = re.compile(r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$", re.IGNORECASE)
-_NEWBORN = re.compile(r"\b(?:newborn|neonat\w+|preterm infant|premature infant|infant|born at|day-old|NICU)\b", re.IGNORECASE)
+_METASTASIS = re.compile(
+    r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$",
+    re.IGNORECASE,
+)
+_NEWBORN = re.compile(
+    r"\b(?:newborn|neonat\w+|preterm infant|premature infant|infant|born at|day-old|NICU)\b", re.IGNORECASE
+)
 _CHILDHOOD = "P"
 _TREATED = re.compile(
     r"\bno (?:evidence of )?(?:disease|recurren\w+)|\bNED\b|\bsurveillance\b|\bcured\b|\b(?:treatment|therapy|chemo\w*|radiation) (?:was )?(?:complete\w*|finished)"
@@ -60,13 +95,17 @@ _TREATED = re.compile(
 )
 _UNDER_TREATMENT = re.compile(
     r"\b(?:on|currently|continues?|receiving|undergoing|cycle \d+|adjuvant|neoadjuvant|active) (?:\w+ ){0,2}(?:chemo\w*|radiation|tamoxifen|letrozole|anastrozole|therapy|treatment|immunotherapy)\b"
-    r"|\bnewly diagnosed\b", re.IGNORECASE
+    r"|\bnewly diagnosed\b",
+    re.IGNORECASE,
 )
 _FRACTURE = re.compile(r"\bfractures?\b|\bfx\b", re.IGNORECASE)
 _NO_TRAUMA: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"\b(?:stress|fatigue|march)\b", re.IGNORECASE), ("M84.3",)),
     (re.compile(r"\bosteopor\w+|\bfragility\b|\binsufficiency\b", re.IGNORECASE), ("M80", "M84.4", "M48.5", "M97")),
-    (re.compile(r"\bpatholog\w+|\bmetasta\w+|\bmyeloma\b|\bneoplas\w+", re.IGNORECASE), ("M84.4", "M84.5", "M84.6", "M80")),
+    (
+        re.compile(r"\bpatholog\w+|\bmetasta\w+|\bmyeloma\b|\bneoplas\w+", re.IGNORECASE),
+        ("M84.4", "M84.5", "M84.6", "M80"),
+    ),
 )
 _SURGICAL_SECTIONS = frozenset({"PAST_SURGICAL_HISTORY"})
 
@@ -172,7 +211,9 @@ class Coder:
             candidates: tuple[CodeCandidate, ...] = ()
             if said is not None:
                 candidates = self._specific(
-                    _best_wording([rankings[wording] for wording in asked[i]]), said, text[mentions[i].sentence.start : mentions[i].sentence.end]
+                    _best_wording([rankings[wording] for wording in asked[i]]),
+                    said,
+                    text[mentions[i].sentence.start : mentions[i].sentence.end],
                 )
             found.append(candidates)
         return found
@@ -290,7 +331,9 @@ class Coder:
         by_code = {entry.code: entry for entry in entries}
 
         def related(first: str, second: str) -> bool:
-            sentences = [{mentions[i].sentence.start for i in by_code[c].evidence} for c in (first, second) if c in by_code]
+            sentences = [
+                {mentions[i].sentence.start for i in by_code[c].evidence} for c in (first, second) if c in by_code
+            ]
             return len(sentences) < 2 or not sentences[0].isdisjoint(sentences[1])
 
         result: list[_Entry] = []
@@ -310,7 +353,9 @@ class Coder:
         """Flags, and the order of the list: what must be first, then what is sure, then the order of the note."""
         kept = [entry for entry in entries if not self._said_better(entry, entries)]
         codes = [entry.code for entry in kept]
-        ordered = sorted(kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence))
+        ordered = sorted(
+            kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence)
+        )
         for entry in ordered:
             yield NoteCode(
                 entry.code,
@@ -323,7 +368,9 @@ class Coder:
     def _said_better(self, entry: _Entry, entries: Sequence[_Entry]) -> bool:
         """Whether another code of the same category says more, where this one says that nothing more is known."""
         code = entry.code
-        if code.startswith(_ANY_INJURY) and any(other.code[0] in "ST" and not other.code.startswith(_ANY_INJURY) for other in entries):
+        if code.startswith(_ANY_INJURY) and any(
+            other.code[0] in "ST" and not other.code.startswith(_ANY_INJURY) for other in entries
+        ):
             return True
         if not self.conventions.is_unspecified(code) and "without complications" not in self.terminology.title(code):
             return False

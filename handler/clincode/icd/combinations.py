@@ -2,8 +2,8 @@
 
 The classification has one code for many pairs: hypertension with heart failure, gallstones with cholecystitis, a
 diabetes with its neuropathy. It presumes the link where its index or a title says "with" or "in" (guideline I.A.15),
-and wants it stated elsewhere. The pairs are data: ``icd_combinations.tsv`` says of each what both make, which of the two
-stay beside it, and whether the link is presumed.
+and wants it stated elsewhere. The pairs are data: ``icd_combinations.tsv`` says of each what both make, which of the
+two stay beside it, and whether the link is presumed.
 """
 
 import re

@@ -51,7 +51,7 @@ _CONDITIONAL = re.compile(
 _UNSPECIFIED = re.compile(r"\b(?:[Uu]nspecified|NOS)\b")
 _FETUS_UNSPECIFIED = "not applicable or unspecified"
 _TITLE_WORD = re.compile(r"[a-z0-9]+")
-_SILENT = frozenset(["of", "the", "s", "side", "unilateral"])
+_SILENT = frozenset(["of", "the", "s", "unilateral"])
 _SAME = {"lid": "eyelid"}
 _BOTH_EYES = re.compile(r"\bboth eyes\b")
 _NONDOMINANT = re.compile(r"\bnon-dominant\b")
@@ -500,8 +500,8 @@ def _title_words(text: str) -> list[str]:
 
 
 def _key(words: list[str], *left_out: str) -> str:
-    """The words as a set: "disorder of external ear, unspecified ear" says no more ears than "right external ear"."""
-    return " ".join(sorted(set(words) - set(left_out)))
+    """The words without their order: "pain in arm, unspecified" is like "pain in right arm"."""
+    return " ".join(sorted(word for word in words if word not in left_out))
 
 
 def _minus(words: list[str], word: str, times: int) -> list[str]:

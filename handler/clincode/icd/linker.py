@@ -135,7 +135,8 @@ class IcdLinker:
 def _ranking(candidates: Candidates, ranker: Ranker) -> Ranking:
     probabilities = ranker.probabilities(candidates.features)
     order = np.argsort(-probabilities[:-1], kind="stable")
-    return tuple((candidates.codes[i], float(probabilities[i])) for i in order if probabilities[i] >= _LEAST)
+    confidence = ranker.confidence(probabilities)
+    return tuple((candidates.codes[i], float(confidence[i])) for i in order if probabilities[i] >= _LEAST)
 
 
 def _decided(found: Sequence[Found], ranking: Ranking) -> Ranking:

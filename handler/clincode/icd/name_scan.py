@@ -19,9 +19,38 @@ CONFIDENCE = 0.6
 _WORD = re.compile(r"[^\W_]+(?:['’]s\b)?")
 _LONGEST = 8
 _LEAST_LETTERS = 7
-_NEVER_ALONE = frozenset(["history", "injury", "pregnancy", "illness", "disease", "discharge", "disorder", "therapy", "surgery", "screening",
-                          "counseling", "removal", "dialysis", "observation", "examination", "problem", "smoking", "alcohol", "exposure",
-                          "absence", "presence", "delivery", "failure", "function", "isolation", "retained", "travel", "unknown"])
+_NEVER_ALONE = frozenset(
+    [
+        "history",
+        "injury",
+        "pregnancy",
+        "illness",
+        "disease",
+        "discharge",
+        "disorder",
+        "therapy",
+        "surgery",
+        "screening",
+        "counseling",
+        "removal",
+        "dialysis",
+        "observation",
+        "examination",
+        "problem",
+        "smoking",
+        "alcohol",
+        "exposure",
+        "absence",
+        "presence",
+        "delivery",
+        "failure",
+        "function",
+        "isolation",
+        "retained",
+        "travel",
+        "unknown",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +100,9 @@ def with_names(spans: Sequence[Span], found: Sequence[Span]) -> list[Span]:
     for name in found:
         touching = [span for span in kept if span.start < name.end and name.start < span.end]
         inside = all(name.start <= span.start and span.end <= name.end for span in touching)
-        same = any((span.start, span.end) == (name.start, name.end) and span.type is EntityType.DIAGNOSIS for span in touching)
+        same = any(
+            (span.start, span.end) == (name.start, name.end) and span.type is EntityType.DIAGNOSIS for span in touching
+        )
         if inside and not same:
             confidence = max([span.confidence for span in touching if span.type is name.type], default=name.confidence)
             kept = [span for span in kept if span not in touching]

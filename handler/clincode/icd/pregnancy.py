@@ -22,7 +22,9 @@ class Pregnancy:
             if condition in self._codes:
                 raise ResourceError(f"{PREGNANCY_FILE}: '{condition}' stands there twice")
             if not terminology.is_billable(code):
-                raise ResourceError(f"{PREGNANCY_FILE}: '{condition}': {code} is no billable code of {terminology.release}")
+                raise ResourceError(
+                    f"{PREGNANCY_FILE}: '{condition}': {code} is no billable code of {terminology.release}"
+                )
             self._codes[condition] = code
 
     def code(self, code: str, said: Said) -> str | None:

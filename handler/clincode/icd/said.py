@@ -19,7 +19,10 @@ _LEFT = re.compile(r"\b(?:left|lt|left-sided|leftward)\b|\bOS\b|(?<![\w.])\(?L\)
 _RIGHT = re.compile(r"\b(?:right|rt|right-sided|rightward)\b|\bOD\b|(?<![\w.])\(?R\)?(?=[ .]|$)")
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|b/l|bilat)\b|\bOU\b", re.IGNORECASE)
 _NUMBER_OF_WEEKS = r"(?P<weeks>\d{1,2})(?:w\d?d?|(?: ?\+ ?| and |-| )?\d/7)?(?:\s*-?\s*(?:weeks?|wks?|wk)\b|(?<=w)\b|(?<=d)\b|(?<=/7)\b)"
-_WEEKS = re.compile(rf"(?<![\d/.-]){_NUMBER_OF_WEEKS}(?!\s*(?:ago|postpartum|post|after|old|later|course|of (?!gestation|pregnancy)))", re.IGNORECASE)
+_WEEKS = re.compile(
+    rf"(?<![\d/.-]){_NUMBER_OF_WEEKS}(?!\s*(?:ago|postpartum|post|after|old|later|course|of (?!gestation|pregnancy)))",
+    re.IGNORECASE,
+)
 _AFTERWARDS = re.compile(r"\b(?:for|x|over|in|after|past|last|every|until|planned)\s*$", re.IGNORECASE)
 _TRIMESTER = re.compile(r"\b(first|1st|second|2nd|third|3rd)[- ]trimester\b", re.IGNORECASE)
 _TRIMESTERS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3}
@@ -28,7 +31,10 @@ _PREGNANT = re.compile(
     r"|(?:pre)?eclampsia|placenta|fetal|fetus|embryo\w*|abortion|miscarriage|cesarean|undelivered|obstetric\w*|(?:in|preterm) labor|vaginal delivery|morning sickness)\b",
     re.IGNORECASE,
 )
-_SEQUELA = re.compile(r"\bsequelae?\b|\blate effects?\b|\bresidual (?:of|from)\b|\bas a result of (?:an?|the|his|her) old\b", re.IGNORECASE)
+_SEQUELA = re.compile(
+    r"\bsequelae?\b|\blate effects?\b|\bresidual (?:of|from)\b|\bas a result of (?:an?|the|his|her) old\b",
+    re.IGNORECASE,
+)
 _SUBSEQUENT = re.compile(
     r"\bsubsequent encounter\b|\b(?:for|in|at) (?:\w+ )?(?:follow[- ]?up|f/u)\b|\b(?:follow[- ]?up|f/u) (?:visit|of|for|after|appointment|x-?rays?|films?)\b"
     r"|(?:^|[.\n] ?)(?:\w+ ){0,2}(?:follow[- ]?up|f/u|recheck|postop visit)\b(?! in\b| with\b)|\b(?:routine|delayed|normal) healing\b|\bhealing (?:well|nicely|as expected)\b"
@@ -37,7 +43,10 @@ _SUBSEQUENT = re.compile(
     r"|\baftercare\b|\bcallus\b|\bhealing (?:fracture|burn|wound)\b|\brecheck of\b",
     re.IGNORECASE,
 )
-_INITIAL = re.compile(r"\binitial encounter\b|\bactive treatment\b|\bED\b|\bemergency\b|\b(?:today|this morning|last night|yesterday)\b", re.IGNORECASE)
+_INITIAL = re.compile(
+    r"\binitial encounter\b|\bactive treatment\b|\bED\b|\bemergency\b|\b(?:today|this morning|last night|yesterday)\b",
+    re.IGNORECASE,
+)
 _OPEN = re.compile(r"(?<!closed or )\b(?:open|compound|gustilo)\b(?! reduction)", re.IGNORECASE)
 _HEALINGS: tuple[tuple[Healing, re.Pattern[str]], ...] = (
     ("nonunion", re.compile(r"\bnon-?union\b|\bnot united\b", re.IGNORECASE)),
@@ -48,7 +57,8 @@ _HEALINGS: tuple[tuple[Healing, re.Pattern[str]], ...] = (
 
 _DENIED = re.compile(
     r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)|"
-    r"\b(?:no|not|never|without|w/o|denies|denied|negative for|absence of|free of|rather than|ruled out)\b(?! longer| change)[^.,;:\n]*", re.IGNORECASE
+    r"\b(?:no|not|never|without|w/o|denies|denied|negative for|absence of|free of|rather than|ruled out)\b(?! longer| change)[^.,;:\n]*",
+    re.IGNORECASE,
 )
 
 

@@ -24,8 +24,10 @@ _FACETS = frozenset(
     )
 )
 _FREE = frozenset(
-    words("unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
-          " mention encounter episode status cause codes applicable conditions bone")
+    words(
+        "unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
+        " mention encounter episode status cause codes applicable conditions bone"
+    )
 )
 _FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
 _SIDE_TAIL = re.compile(r",? ?(?:of |in |to )?\b(?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
@@ -100,7 +102,9 @@ class Specifier:
         if len(family) < 2:
             return code
         linked = self._asked_words(base)
-        scored = [(self._score(names, said, linked), other == base, -i, other) for i, (other, names) in enumerate(family)]
+        scored = [
+            (self._score(names, said, linked), other == base, -i, other) for i, (other, names) in enumerate(family)
+        ]
         current = next((s for s in scored if s[1]), None)
         best = max(scored, key=lambda s: (s[0] + (_KEEPS if s[1] else 0), s[1], s[2]))
         if current is None or best[0] <= current[0]:
