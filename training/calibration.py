@@ -11,8 +11,8 @@ Pairs = Sequence[tuple[float, float]]
 
 
 def isotonic(pairs: Pairs, *, least: int = 25) -> tuple[FloatArray, FloatArray]:
-    """Knots of the rising curve nearest to (probability, right or not): neighbours that violate the order are pooled, and so
-    are fewer than ``least``. From (0, 0)."""
+    """Knots of the rising curve nearest to (probability, right or not): neighbours that violate the order are pooled,
+    and so are fewer than ``least``. From (0, 0)."""
     blocks: list[list[float]] = []  # sum of probabilities, sum of right ones, number
     for probability, right in sorted(pairs):
         blocks.append([probability, right, 1.0])

@@ -1,8 +1,8 @@
 """Written cases of coding: a short note, the code that must stand first on its list, others that must or must not.
 
-A table is a TSV with the columns ``category``, ``note_type``, ``text`` (``\\\\n`` is a line break), ``first`` (codes any of which
-may stand first, ``-`` for an empty list), ``also`` (codes that must stand somewhere), ``never`` (beginnings of codes that must
-not).
+A table is a TSV with the columns ``category``, ``note_type``, ``text`` (``\\\\n`` is a line break), ``first`` (codes
+any of which may stand first, ``-`` for an empty list), ``also`` (codes that must stand somewhere), ``never``
+(beginnings of codes that must not).
 """
 
 import csv

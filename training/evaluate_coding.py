@@ -2,10 +2,10 @@
 
     clincode evaluate coding --data DATA/codiesp_en/dev.jsonl [--report FILE.html] [--json OUT]
 
-A record is a JSON object a line with ``id``, ``text`` and ``diagnosis_codes``. Codes are compared as sets of a note, without
-regard to case: micro precision, recall and F1, and the mean over notes of the average precision of the ranked list (MAP), each
-for whole codes and for categories (the first three characters). A gold code that the loaded year does not have can not be
-found; how many there are is told.
+A record is a JSON object a line with ``id``, ``text`` and ``diagnosis_codes``. Codes are compared as sets of a note,
+without regard to case: micro precision, recall and F1, and the mean over notes of the average precision of the ranked
+list (MAP), each for whole codes and for categories (the first three characters). A gold code that the loaded year
+does not have can not be found; how many there are is told.
 """
 
 import json
@@ -91,7 +91,8 @@ def read_coded_notes(path: Path) -> list[CodedNote]:
 def code_notes(
     notes: Sequence[CodedNote], pipeline: Pipeline, note_type: NoteType = NoteType.DISCHARGE_SUMMARY
 ) -> list[Scored]:
-    """Every note through the pipeline. A note that fails has no codes, and its error is raised: it would hide in the figures."""
+    """Every note through the pipeline. A note that fails has no codes, and its error is raised: it would hide in the
+    figures."""
     scored = []
     with tqdm(total=len(notes), desc="coding notes", unit="note") as progress:
         for start in range(0, len(notes), NOTES_TOGETHER):
@@ -106,8 +107,8 @@ def code_notes(
 
 
 def coding_figures(scored: Sequence[Scored], terminology: Terminology) -> dict[str, Any]:
-    """``code`` and ``category``: precision, recall, f1, map; ``n`` notes; ``gold`` codes and how many of them are not in the
-    loaded year."""
+    """``code`` and ``category``: precision, recall, f1, map; ``n`` notes; ``gold`` codes and how many of them are not
+    in the loaded year."""
     gold = [code for each in scored for code in each.note.gold]
     return {
         "code": _figures([(each.codes, each.note.gold) for each in scored]),

@@ -2,16 +2,16 @@
 
     python -m training.evaluate_icd PATH.jsonl [--by-kind]
 
-A record is a JSON object a line with ``mention``, ``icd10cm``, its gold codes, and where there is one ``context``, the text
-around it, by which abbreviations are written out as in a note. The mention is right at k when any of the first k codes is any
-of the gold codes, and its category is right when they share the first three characters.
+A record is a JSON object a line with ``mention``, ``icd10cm``, its gold codes, and where there is one ``context``,
+the text around it, by which abbreviations are written out as in a note. The mention is right at k when any of the
+first k codes is any of the gold codes, and its category is right when they share the first three characters.
 
-Gold codes come from cross-references between concepts, and a third of them stand at a level of the list that no claim may
-carry. So ``code@k`` and ``category@k`` are of the codes that the mention names, at whatever level, as every baseline that
-returns the codes of titles is measured; ``billable@k`` is of what a coder is shown, which is billable codes only, and
-``reachable`` the most that it can be: the share of mentions of which any gold code is billable. ``agreeing@1`` counts a shown
-code right too where it stands below a gold code. ``abstained`` is the share of mentions whose first code is too unsure for a
-note's list, and ``ece`` the expected calibration error of code@1 over ten bins.
+Gold codes come from cross-references between concepts, and a third of them stand at a level of the list that no claim
+may carry. So ``code@k`` and ``category@k`` are of the codes that the mention names, at whatever level, as every
+baseline that returns the codes of titles is measured; ``billable@k`` is of what a coder is shown, which is billable
+codes only, and ``reachable`` the most that it can be: the share of mentions of which any gold code is billable.
+``agreeing@1`` counts a shown code right too where it stands below a gold code. ``abstained`` is the share of mentions
+whose first code is too unsure for a note's list, and ``ece`` the expected calibration error of code@1 over ten bins.
 
 ``--by-kind`` prints, over distinct mentions, the precision of each kind of match; ``clincode.icd.confidence`` holds the
 figures of the training part.

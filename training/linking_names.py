@@ -1,8 +1,8 @@
 """Names of one meaning, in groups: what the linker's encoder learns to put side by side.
 
-A group is a code of the tabular list (title, inclusion terms, the forms that the list's grammar gives them, curated short
-forms) or a concept of the Disease Ontology (label and synonyms). Codes that differ in nothing but a side, an encounter or
-a trimester are one group: words like these are chosen by rule, not by likeness.
+A group is a code of the tabular list (title, inclusion terms, the forms that the list's grammar gives them, curated
+short forms) or a concept of the Disease Ontology (label and synonyms). Codes that differ in nothing but a side, an
+encounter or a trimester are one group: words like these are chosen by rule, not by likeness.
 """
 
 import random
@@ -110,8 +110,8 @@ def _varied(text: str) -> Iterator[str]:
 
 def pairs(groups: Sequence[NameGroup], source: random.Random) -> Iterator[tuple[int, str, str]]:
     """For each group its index and two of its names; larger groups give more pairs, up to three. Of the groups with one
-    name in several forms of grammar, which teach little, and of the injuries, which are half of the list and much alike, a
-    part is drawn."""
+    name in several forms of grammar, which teach little, and of the injuries, which are half of the list and much
+    alike, a part is drawn."""
     for index, group in enumerate(groups):
         if source.random() > (_DRAWN_OF_INJURIES if group.key[0] in "ST" else 1.0) * (
             1.0 if group.varied else _DRAWN_OF_PLAIN

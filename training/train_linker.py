@@ -2,9 +2,10 @@
 
     python -m training.train_linker config/train/linker-v1.0.0.yaml --data ../shared/data --out runs/linker [--resume]
 
-Two names of one group are drawn together, and apart from every other group of their batch. A batch is made of groups that
-the encoder of the epoch before confuses: a few drawn at random, each with its nearest neighbours. The loss is taken over
-the whole vector and over its first ``dimensions`` alike (Kusupati et al. 2022), so that the short vector can serve.
+Two names of one group are drawn together, and apart from every other group of their batch. A batch is made of groups
+that the encoder of the epoch before confuses: a few drawn at random, each with its nearest neighbours. The loss is
+taken over the whole vector and over its first ``dimensions`` alike (Kusupati et al. 2022), so that the short vector
+can serve.
 """
 
 import json
@@ -61,7 +62,8 @@ class _Run:
     encoder: Any
 
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors ``(texts, hidden)``. Texts of one length go through together: most of a padded batch is padding."""
+        """Unit vectors ``(texts, hidden)``. Texts of one length go through together: most of a padded batch is
+        padding."""
         ids = self.tokenizer(list(texts), truncation=True, max_length=self.config.max_tokens)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: len(ids[i]))
         out: list[Tensor] = []

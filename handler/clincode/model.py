@@ -223,7 +223,7 @@ class MentionEncoder:
         return [word for word in self._tokenizer.get_vocab() if word.isalpha()]
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str], progress: Callable[[int], object] = lambda done: None) -> FloatArray:
+    def embed(self, texts: Sequence[str], progress: Callable[[int], object] | None = None) -> FloatArray:
         """``(texts, dimensions)``; ``progress`` is told how many more are done."""
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         vectors = np.zeros((len(encoded), self.dimensions), dtype=np.float32)
@@ -239,7 +239,8 @@ class MentionEncoder:
             states = self._encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
             short = mean_pooled(states, mask)[:, : self.dimensions]
             vectors[batch] = nn.functional.normalize(short, dim=-1).cpu().numpy()
-            progress(len(batch))
+            if progress is not None:
+                progress(len(batch))
         return vectors
 
 

@@ -147,8 +147,8 @@ class Pipeline:
         note, stage_ms = item.note, item.stage_ms
         with _timed(stage_ms, "decode"):
             decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
-            mentions = with_doses(item.text, decoded)
-            found = [span for span in mentions if not _is_no_mention(item.text, span, item.redactions)]
+            dosed = with_doses(item.text, decoded)
+            found = [span for span in dosed if not _is_no_mention(item.text, span, item.redactions)]
         with _timed(stage_ms, "senses"):
             named = self._names.find(item.text, item.sentences)
             found = with_names(found, [name for name in named if not _is_no_mention(item.text, name, item.redactions)])
@@ -167,7 +167,7 @@ class Pipeline:
                 Mention(span, text, assertion, sentence)
                 for (sentence, span, assertion), (text, _) in zip(asserted, written, strict=True)
             ]
-            coded = self._coder.code(item.text, note.note_type, mentions)
+            coded = self._coder.code(item.text, note.note_type, item.sentences, mentions)
         entities = tuple(
             Entity(
                 note.text[mention.span.start : mention.span.end],

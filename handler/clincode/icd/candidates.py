@@ -1,7 +1,7 @@
 """The codes that may be meant by a mention, each with what speaks for it, as the ranker's features.
 
-Candidates come from the names that the mention meets (``NameLookup``), from the names whose vectors are nearest and from
-the nearest examples; a code whose parent or default is not among them lends it its place.
+Candidates come from the names that the mention meets (``NameLookup``), from the names whose vectors are nearest and
+from the nearest examples; a code whose parent or default is not among them lends it its place.
 """
 
 from collections.abc import Sequence
@@ -111,8 +111,9 @@ class CandidateFinder:
         name_likeness = self._by_code(names, [(self._names.codes[i],) for i in names.indices])
         example_codes = [self._examples.codes[i] for i in examples.indices]
         example_likeness = self._by_code(examples, example_codes)
-        learnt = [bool(self._examples.learnt[i]) for i in examples.indices]
-        learnt_likeness = self._by_code(examples, [c if l else () for c, l in zip(example_codes, learnt, strict=True)])
+        learnt_likeness = self._by_code(
+            examples, [self._examples.codes[i] if self._examples.learnt[i] else () for i in examples.indices]
+        )
         codes: dict[str, None] = {}
         for source in ([f.named for f in found], name_likeness, example_likeness):
             for rank, code in enumerate(source):

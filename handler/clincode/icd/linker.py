@@ -1,7 +1,7 @@
 """From a mention to ranked codes: what its words name, what its vector is near to, and a ranker over both.
 
-``named`` ranks codes at whatever level of the list the mention names ("acute myocardial infarction" is I21); ``link`` goes
-on from each to the billable code that says no more, and adds up what leads to the same one.
+``named`` ranks codes at whatever level of the list the mention names ("acute myocardial infarction" is I21); ``link``
+goes on from each to the billable code that says no more, and adds up what leads to the same one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +33,8 @@ Ranking = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """``concepts``: codes that a mention names as cross-references have them. ``claims``: those that a coder goes on from."""
+    """``concepts``: codes that a mention names as cross-references have them. ``claims``: those that a coder goes on
+    from."""
 
     concepts: Ranking
     claims: Ranking
@@ -42,8 +43,8 @@ class Rankings:
 class IcdLinker:
     """Links mentions to codes of one release. Not changed by use, except that it remembers rankings.
 
-    Without a ``model`` only names are looked up, and the kind of match gives the confidence. ``ordinary_words`` are words that
-    are not to be taken for misspelt medical ones.
+    Without a ``model`` only names are looked up, and the kind of match gives the confidence. ``ordinary_words`` are
+    words that are not to be taken for misspelt medical ones.
 
     Raises:
         ResourceError: a data file is malformed, or a curated code is not billable in this release.
@@ -80,8 +81,8 @@ class IcdLinker:
         return [self._shown(self._billable(rankings.claims), limit) for rankings in self.rank(mentions)]
 
     def named(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
-        """Codes that a mention names, billable or not, best first. For measuring against gold codes of concepts, and for
-        showing a coder where in the list a mention stands; not for a claim."""
+        """Codes that a mention names, billable or not, best first. For measuring against gold codes of concepts, and
+        for showing a coder where in the list a mention stands; not for a claim."""
         return self.named_all([mention], limit=limit)[0]
 
     def named_all(self, mentions: Sequence[str], *, limit: int = 5) -> list[tuple[CodeCandidate, ...]]:

@@ -59,8 +59,9 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class LinkingModel:
-    """``concepts`` ranks the codes that a mention names, as cross-references between terminologies have them; ``claims`` those
-    that a coder would go on from. ``threshold`` is the confidence below which a mention gets no code on the note's list.
+    """``concepts`` ranks the codes that a mention names, as cross-references between terminologies have them;
+    ``claims`` those that a coder would go on from. ``threshold`` is the confidence below which a mention gets no code
+    on the note's list.
     """
 
     version: str

@@ -1,7 +1,7 @@
 """From a mention to codes by the names that the tabular list itself gives them.
 
-The nearest kind of match decides: a name of the user's own sources, a curated term, the words of a name in their order, in
-any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
+The nearest kind of match decides: a name of the user's own sources, a curated term, the words of a name in their
+order, in any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,8 +34,8 @@ _REDUCED_KIND = {
 class NameLookup:
     """Finds the codes whose names a mention meets. Not changed by use, except that it remembers what it worked out.
 
-    ``own`` are names of the user's own sources with their codes; ``synonyms`` are the curated terms, by default those of the
-    package.
+    ``own`` are names of the user's own sources with their codes; ``synonyms`` are the curated terms, by default those
+    of the package.
 
     Raises:
         ResourceError: a data file is malformed, or a curated code is not billable in this release.

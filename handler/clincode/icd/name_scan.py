@@ -1,7 +1,7 @@
 """Names of the classification that stand word for word in a note: what the model may have missed.
 
-Only names that can hardly mean anything else are looked for: a curated term, or a name of several words; one word alone only
-where it is long.
+Only names that can hardly mean anything else are looked for: a curated term, or a name of several words; one word
+alone only where it is long.
 """
 
 import re
@@ -93,8 +93,8 @@ class NameScanner:
 def with_names(spans: Sequence[Span], found: Sequence[Span]) -> list[Span]:
     """The model's spans, and the names that it missed or cut short, in the order of the text.
 
-    A name takes the place of shorter mentions inside it. One that overlaps a mention otherwise, or lies in one of a disease or
-    a procedure, is left out.
+    A name takes the place of shorter mentions inside it. One that overlaps a mention otherwise, or lies in one of a
+    disease or a procedure, is left out.
     """
     kept = list(spans)
     for name in found:

@@ -1,8 +1,8 @@
 """Which of a mention's candidate codes is right: a small network that scores each, and one row for none of them.
 
-The scores go through one softmax over the mention's candidates. Where several codes are right at once they share what is one
-certainty, so a curve leads from the probability of a code to how often it is right, fitted on documents that the network had
-not seen (isotonic regression: Zadrozny and Elkan 2002).
+The scores go through one softmax over the mention's candidates. Where several codes are right at once they share what
+is one certainty, so a curve leads from the probability of a code to how often it is right, fitted on documents that
+the network had not seen (isotonic regression: Zadrozny and Elkan 2002).
 """
 
 from collections.abc import Mapping

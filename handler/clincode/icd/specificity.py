@@ -1,8 +1,9 @@
 """From the code that a mention names to the one of its family that says what the note says, no more and no less.
 
-The family is the billable codes of the category. Each name of a code asks for words; a word that the note has speaks for
-the code, one that it has not speaks against it. Words that tell codes apart by degree (acuity, side, stage) count only
-where they stand by the mention: the next diagnosis has its own. Side, trimester and 7th character are then set by rule.
+The family is the billable codes of the category. Each name of a code asks for words; a word that the note has speaks
+for the code, one that it has not speaks against it. Words that tell codes apart by degree (acuity, side, stage) count
+only where they stand by the mention: the next diagnosis has its own. Side, trimester and 7th character are then set
+by rule.
 """
 
 import re
@@ -17,12 +18,14 @@ from clincode.icd.terminology import Terminology
 
 _FACETS = frozenset(
     words(
-        "acute chronic subacute recurrent mild moderate severe profound minimal initial subsequent primary secondary tertiary first"
-        " second third fourth stage grade type open closed displaced nondisplaced upper lower anterior posterior inferior superior"
-        " medial lateral proximal distal single multiple complete incomplete partial full intermittent persistent major minor"
-        " exacerbation remission relapse 1 2 3 4 5 6 3a 3b new old healed active inactive sided dominant nondominant"
+        "acute chronic subacute recurrent mild moderate severe profound minimal initial subsequent primary secondary"
+        " tertiary first second third fourth stage grade type open closed displaced nondisplaced upper lower anterior"
+        " posterior inferior superior medial lateral proximal distal single multiple complete incomplete partial full"
+        " intermittent persistent major minor exacerbation remission relapse 1 2 3 4 5 6 3a 3b new old healed active"
+        " inactive sided dominant nondominant"
     )
 )
+"""Words of degree, which count only where they stand by the mention."""
 _FREE = frozenset(
     words(
         "unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
@@ -37,8 +40,6 @@ _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", r
 _OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
 _CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
 _SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _OF_OTHER, _KEEPS = 1.0, 0.75, 0.4, 1.15, 0.9, 0.3
-_EXTENDED_CHAPTERS = frozenset("ST")
-_LARGEST_FAMILY = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Specifier:
     _families: dict[str, tuple[tuple[str, tuple[_Name, ...]], ...]] = field(default_factory=dict)
 
     def refine(self, code: str, said: Said) -> str:
-        """The billable code of the same category that fits best what is said; the code itself where none fits better."""
+        """The billable code of the same category that fits best what is said; the code itself where none fits
+        better."""
         best = self._by_words(code, said)
         return self.by_rule(best, said)
 
@@ -189,8 +191,8 @@ def _forms(text: str) -> Iterator[_Name]:
 
 
 def _synonym_in_brackets(text: str) -> str:
-    """ "Sepsis due to Escherichia coli [E. coli]" → "Sepsis due to E. coli": the synonym in place of as many words before it.
-    What stands in parentheses is put in."""
+    """ "Sepsis due to Escherichia coli [E. coli]" → "Sepsis due to E. coli": the synonym in place of as many words
+    before it. What stands in parentheses is put in."""
     match = _SYNONYM.search(text)
     if match:
         before = text[: match.start()].split()

@@ -20,7 +20,8 @@ class Speller:
         self._nearest = lru_cache(maxsize=4096)(self._find)
 
     def corrected(self, text: str) -> str:
-        """The text with each unknown word of six letters or more as the one word that is a slip away, if there is one."""
+        """The text with each unknown word of six letters or more as the one word that is a slip away, if there is
+        one."""
         return _WORD.sub(lambda match: self._put_right(match.group()), text)
 
     def _put_right(self, word: str) -> str:

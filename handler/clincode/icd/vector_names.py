@@ -12,7 +12,8 @@ from clincode.icd.terminology import Terminology
 
 EXTERNAL_CAUSES = frozenset("VWXY")
 _CHOSEN_BY_RULE = re.compile(
-    r",? \b(?:right|left|bilateral) side\b|\b(?:right|left|bilateral)\b|,? (?:first|second|third|unspecified) trimester\b",
+    r",? \b(?:right|left|bilateral) side\b|\b(?:right|left|bilateral)\b"
+    r"|,? (?:first|second|third|unspecified) trimester\b",
     re.IGNORECASE,
 )
 _SIDED = re.compile(r"\b(?:right|left|bilateral)\b|\btrimester\b", re.IGNORECASE)

@@ -275,7 +275,7 @@ def test_one_direction_is_enough_and_made_codes_are_related_by_their_parts(table
 
 
 def test_related_is_asked_of_the_notes_own_codes(table: Combinations) -> None:
-    asked = set()
+    asked: set[str] = set()
 
     def related(one: str, other: str) -> bool:
         asked.update((one, other))

@@ -326,6 +326,7 @@ def test_is_unspecified(conventions: Conventions, code: str, unspecified: bool) 
         ("L03.90", None),
         ("L89.40", None),  # "… buttock and hip, unspecified stage"
         ("K57.90", None),
+        ("S25.99XA", None),  # "of unspecified blood vessel of thorax"
         ("K25.2", None),  # "with both hemorrhage and perforation"
         ("H54.1131", None),  # a side for each of two conditions
         ("O36.0190", None),
@@ -362,7 +363,9 @@ def test_laterality(conventions: Conventions, code: str, side: Side | None) -> N
         ("M79.603", "right", "M79.601"),
         ("M79.609", "right", None),  # the right arm or the right leg
         ("S60.00XA", "right", None),  # which finger
+        ("S62.629A", "right", None),  # the middle phalanx of a finger is not the middle finger
         ("S31.809A", "right", "S31.819A"),
+        ("H02.529", "right", "H02.523"),  # "unspecified eye, unspecified lid", "right eye, unspecified eyelid"
         ("H60.00", "right", "H60.01"),  # "external ear, unspecified ear", "right external ear"
         ("N83.00", "left", "N83.02"),  # "of ovary, unspecified side", "of left ovary"
         ("N63.0", "right", "N63.10"),  # "right breast, unspecified quadrant"

@@ -1,0 +1,118 @@
+"""The note's own list: each code once, in the order of sequencing, with what a coder must look at."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from clincode.icd.conventions import Conventions
+from clincode.types import NoteCode
+
+_SYMPTOMS = (
+    *("R", "L29", "L85.3", "M25.5", "M25.6", "M79.1", "M79.6", "M54.9", "H57.1", "H92.0"),
+    *("N64.4", "J34.89", "K30", "F51.9"),
+)
+"""Beginnings of codes of what a patient feels or a doctor sees, in whatever chapter."""
+_HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z87", "Z34", "Z00", "Z23", "Z12")
+_SURE = 0.5
+_ANY_INJURY = ("T14", "T07", "T30")
+"""Injuries of which nothing is said but that there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A code on its way to the note's list, with the mentions that gave it."""
+
+    code: str
+    confidence: float
+    evidence: tuple[int, ...]
+    encounter_assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoteList:
+    """Orders and flags the entries of one note."""
+
+    conventions: Conventions
+
+    def listed(self, entries: Sequence[Entry]) -> Iterator[NoteCode]:
+        """Flags, and the order of the list: what must be first, then what is sure, then the order of the note."""
+        kept = [entry for entry in entries if not self._said_better(entry, entries)]
+        codes = [entry.code for entry in kept]
+        ordered = sorted(
+            kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence)
+        )
+        for entry in ordered:
+            yield NoteCode(
+                entry.code,
+                self.conventions.terminology.title(entry.code),
+                entry.confidence,
+                entry.evidence,
+                tuple(self._flags(entry, codes)),
+            )
+
+    def _said_better(self, entry: Entry, entries: Sequence[Entry]) -> bool:
+        """Whether another code of the same category says more, where this one says that nothing more is known."""
+        code = entry.code
+        if code.startswith(_ANY_INJURY) and any(
+            other.code[0] in "ST" and not other.code.startswith(_ANY_INJURY) for other in entries
+        ):
+            return True
+        if not self.conventions.is_unspecified(
+            code
+        ) and "without complications" not in self.conventions.terminology.title(code):
+            return False
+        return any(
+            other.code != code
+            and other.code[:3] == code[:3]
+            and not self.conventions.is_unspecified(other.code)
+            and "without complications" not in self.conventions.terminology.title(other.code)
+            and (len(code) < 8 or other.code[-1] == code[-1])
+            and code[0] not in "ST"
+            for other in entries
+        )
+
+    def _rank(self, code: str, codes: Sequence[str]) -> int:
+        """0 for what stands first: conditions; then what follows from them, symptoms, and last what is only so."""
+        if code[0] == "O":
+            return 0
+        if code[0] in "VWXY":
+            return 7
+        if code[0] == "Z":
+            return 6 if code.startswith(("Z3A", "Z37", "Z79", "Z68")) else 4 if code.startswith(_HISTORIES) else 5
+        if code.startswith(("B95", "B96", "B97", "R65")):
+            return 3
+        if any(r.holds(other) for r in self.conventions.code_first(code) for other in codes if other != code):
+            return 2
+        return 2 if code.startswith(_SYMPTOMS) else 1
+
+    def _flags(self, entry: Entry, codes: Sequence[str]) -> Iterator[str]:
+        conventions, code = self.conventions, entry.code
+        others = [other for other in codes if other != code]
+        if conventions.is_unspecified(code):
+            yield "unspecified"
+        if conventions.needs_laterality(code):
+            yield "needs_laterality"
+        if conventions.encounter(code) is not None and entry.encounter_assumed:
+            yield "encounter_assumed"
+        if conventions.is_manifestation(code):
+            yield "manifestation"
+        if any(conventions.excludes1(code, other) for other in others):
+            yield "excludes1_conflict"
+        if code[0] == "R" and conventions.integral(code, others):
+            yield "integral_symptom"
+
+
+def merged(entries: Sequence[Entry]) -> list[Entry]:
+    """Each code once, with all that gave it and the highest of the confidences."""
+    merged: dict[str, Entry] = {}
+    for entry in entries:
+        known = merged.get(entry.code)
+        if known is None:
+            merged[entry.code] = entry
+        else:
+            merged[entry.code] = replace(
+                known,
+                confidence=max(known.confidence, entry.confidence),
+                evidence=tuple(sorted({*known.evidence, *entry.evidence})),
+                encounter_assumed=known.encounter_assumed and entry.encounter_assumed,
+            )
+    return list(merged.values())

@@ -1,0 +1,62 @@
+"""In how many words a mention may be looked up: as it stands, and with what stands next to it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from clincode.icd.confidence import MatchKind
+from clincode.icd.linker import IcdLinker
+from clincode.icd.mention import Mention
+from clincode.icd.vertebrae import with_vertebrae
+from clincode.labels import EntityType
+
+_BETWEEN = re.compile(
+    r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:the|his|her|their|both|left|right)\s+)*",
+    re.IGNORECASE,
+)
+_BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
+_NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
+_SIDE_WORDS = re.compile(r"\b(?:left|right|bilateral|lt|rt)(?:-sided)?\b,?\s*", re.IGNORECASE)
+_METASTASIS = re.compile(
+    r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """Makes the wordings of a mention, those that say least first."""
+
+    linker: IcdLinker
+
+    def of(self, text: str, mentions: Sequence[Mention], index: int) -> Iterator[str]:
+        """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
+        mention = mentions[index]
+        corrected = self.linker.speller.corrected(mention.text)
+        yield corrected
+        yield from self._longer(text, mention, corrected)
+        if match := _METASTASIS.match(corrected):
+            yield f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}"
+        plain = _SIDE_WORDS.sub("", corrected).strip()
+        if plain:
+            yield plain
+        for other in mentions[max(0, index - 1) : index + 2]:
+            if other.span.type is EntityType.ANATOMY and other.sentence == mention.sentence:
+                first, second = sorted((mention, other), key=lambda m: m.span.start)
+                between = text[first.span.end : second.span.start]
+                if first.span.end <= second.span.start and _BETWEEN.fullmatch(between):
+                    joint = self.linker.speller.corrected(f"{first.text} {between.strip()} {second.text}")
+                    joint = " ".join(_SIDE_WORDS.sub("", with_vertebrae(joint)).split())
+                    yield joint
+
+    def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[str]:
+        """The mention with the word or two before it, where that is a name: "seropositive", "post-traumatic"."""
+        before = _BEFORE.search(text[mention.sentence.start : mention.span.start])
+        if before is None:
+            return
+        taken = before.group().split()
+        for count in range(1, len(taken) + 1):
+            longer = self.linker.speller.corrected(f"{' '.join(taken[-count:])} {corrected}")
+            found = self.linker.lookup.find(longer)
+            if found and found[0].kind in _NAMED and not found[0].guessed:
+                yield longer
