@@ -67,7 +67,9 @@ def main(
         for name, records in sets.items()
     }
     rival = _version(venv)
-    Console().print(_table(figures, f"ICD-10-CM {build_terminology().release}, {RIVAL} {rival}, {date.today()}"))
+    for name, rows in figures.items():
+        Console().print(_table(f"{name}, {len(sets[name])} mentions", rows))
+    Console().print(f"ICD-10-CM {build_terminology().release}, {RIVAL} {rival}, {date.today()}")
     if json_out is not None:
         written = {"date": date.today().isoformat(), "versions": {RIVAL: rival}, "scores": figures}
         json_out.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
@@ -93,8 +95,13 @@ def rival_codes(python: Path, records: Sequence[LinkingRecord]) -> list[list[str
     """What icd10-coder finds for each mention. Stops the program where it ends with an error."""
     lines = "\n".join(json.dumps({"mention": record.mention}) for record in records)
     # -I, for what a PYTHONPATH of ours names would shadow that environment's own packages.
-    command = [python, "-I", WORKER, str(max(CUTOFFS))]
-    ran = subprocess.run(command, input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    ran = subprocess.run(
+        [python, "-I", WORKER, str(max(CUTOFFS))],
+        input=lines,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=False,
+    )
     if ran.returncode:
         raise _stop(f"{WORKER.name} ended with status {ran.returncode}; is its environment what the lock says?")
     return [json.loads(line)["codes"] for line in ran.stdout.splitlines()]
@@ -109,12 +116,10 @@ def _version(venv: Path) -> str:
     return next((found.version for found in distributions(path=folders) if found.name == RIVAL), "unknown")
 
 
-def _table(figures: Mapping[str, Mapping[str, Mapping[str, float | int]]], title: str) -> Table:
-    table = Table("mentions", "ranker", *FIGURES, title=title)
-    for name, rows in figures.items():
-        for system, row in rows.items():
-            table.add_row(f"{name} ({row['n']})", system, *(f"{row[figure]:.3f}" for figure in FIGURES))
-        table.add_section()
+def _table(title: str, rows: Mapping[str, Mapping[str, float | int]]) -> Table:
+    table = Table("", *FIGURES, title=title)
+    for system, row in rows.items():
+        table.add_row(system, *(f"{row[figure]:.3f}" for figure in FIGURES))
     return table
 
 

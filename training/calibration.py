@@ -1,6 +1,7 @@
 """Confidences that mean what they say: fitting the curve, and measuring how far off it is."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -14,16 +15,23 @@ def isotonic(pairs: Pairs, *, least: int = 25) -> tuple[FloatArray, FloatArray]:
     """Knots of the rising curve nearest to (probability, right or not): neighbours that violate the order are pooled,
     and so are fewer than ``least``. From (0, 0)."""
     blocks: list[list[float]] = []  # sum of probabilities, sum of right ones, number
-    for probability, right in sorted(pairs):
-        blocks.append([probability, right, 1.0])
+    for probability, equal in groupby(sorted(pairs), key=lambda pair: pair[0]):
+        rights = [right for _, right in equal]
+        blocks.append([probability * len(rights), sum(rights), float(len(rights))])
         while len(blocks) > 1 and (
             blocks[-2][2] < least or blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]
         ):
-            last = blocks.pop()
-            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+            _pool_last(blocks)
+    if len(blocks) > 1 and blocks[-1][2] < least:
+        _pool_last(blocks)
     knots = [0.0, *(block[0] / block[2] for block in blocks)]
     shares = [0.0, *(block[1] / block[2] for block in blocks)]
     return np.array(knots, dtype=np.float32), np.array(shares, dtype=np.float32)
+
+
+def _pool_last(blocks: list[list[float]]) -> None:
+    last = blocks.pop()
+    blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
 
 
 def reliability(pairs: Pairs, bins: int = 10) -> tuple[float, list[tuple[float, float, int]]]:

@@ -53,7 +53,7 @@ class CodingOutcome:
 def read_coding_cases(path: Path) -> list[CodingCase]:
     """Raises ``CorpusError`` with file and line for a row of another shape."""
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header, *rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)) or [[]]
     if tuple(header) != COLUMNS:
         raise CorpusError(f"{path}:1: the header must be {' '.join(COLUMNS)}")
     cases = []

@@ -68,7 +68,7 @@ class Cause(StrEnum):
 def read_coded_notes(path: Path) -> list[CodedNote]:
     """Raises ``CorpusError`` naming file and line where a line is no such record."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold other separators of lines
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a readable text file ({type(error).__name__})") from error
     notes = []
@@ -79,10 +79,16 @@ def read_coded_notes(path: Path) -> list[CodedNote]:
             data = json.loads(line)
         except ValueError as error:
             raise CorpusError(f"{path}:{number}: not a JSON object ({error})") from error
-        fields = [data.get(name) for name in ("id", "text", "diagnosis_codes")] if isinstance(data, dict) else []
-        if len(fields) != 3 or not isinstance(fields[1], str) or not isinstance(fields[2], list):
+        fields = data if isinstance(data, dict) else {}
+        note_id, text, codes = (fields.get(name) for name in ("id", "text", "diagnosis_codes"))
+        if not (
+            isinstance(note_id, str | int)
+            and isinstance(text, str)
+            and isinstance(codes, list)
+            and all(isinstance(code, str) for code in codes)
+        ):
             raise CorpusError(f"{path}:{number}: needs 'id', 'text' and 'diagnosis_codes', a list of codes")
-        notes.append(CodedNote(str(fields[0]), fields[1], tuple(dict.fromkeys(str(c).upper() for c in fields[2]))))
+        notes.append(CodedNote(str(note_id), text, tuple(dict.fromkeys(code.upper() for code in codes))))
     if not notes:
         raise CorpusError(f"{path}: no records")
     return notes

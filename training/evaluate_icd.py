@@ -89,7 +89,7 @@ def first_codes(
 def read_records(path: Path) -> Iterator[LinkingRecord]:
     """Records of a JSON lines file; blank lines are skipped. Raises ``CorpusError`` naming file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold other separators of lines
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a readable text file ({type(error).__name__})") from error
     for number, line in enumerate(lines, 1):
@@ -161,7 +161,7 @@ def precision_by_kind(records: Iterable[LinkingRecord], linker: IcdLinker) -> di
     for record in records:
         gold[record.mention.lower()] = gold.get(record.mention.lower(), frozenset()) | record.gold
     for mention, codes in gold.items():
-        found = linker.find(mention)
+        found = linker.lookup.find(mention)
         if found:
             first = found[0]
             ranked = [candidate.code for candidate in linker.link(mention)]

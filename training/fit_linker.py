@@ -97,11 +97,12 @@ def embedded_examples(examples: Sequence[Example], encoder: MentionEncoder) -> E
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates of one record, and which of them are gold; the last place is right where none is."""
+    """Candidates of one mention, and which of them are gold; the last place is right where none is."""
 
-    document: str
+    mention: str
     candidates: Candidates
     right: FloatArray
+    gold: frozenset[str]
 
 
 def gather(
@@ -113,10 +114,12 @@ def gather(
     encoder: MentionEncoder,
     *,
     hide_own: bool,
+    by_name: bool = True,
 ) -> list[Ranked]:
-    """Features of every record; ``hide_own`` leaves out examples that only the record's own document has."""
+    """Features of every record; ``hide_own`` leaves out examples that only the record's own document has, and without
+    ``by_name`` nothing is looked up in the list's names."""
     defaults = Defaults(terminology)
-    lookup = NameLookup(terminology, defaults)
+    lookup = NameLookup(terminology, defaults) if by_name else None
     by_document: dict[str, list[LinkingRecord]] = {}
     for record in records:
         by_document.setdefault(record.document, []).append(record)
@@ -134,10 +137,11 @@ def gather(
         texts = [written_out(record) for record in own]
         near = finder.nearest(np.stack([vectors[text] for text in texts]))
         for record, text, (near_names, near_examples) in zip(own, texts, near, strict=True):
-            candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
+            found = lookup.find(text) if lookup else ()
+            candidates = finder.gather(text, found, near_names, near_examples)
             right = np.array([code in record.gold for code in candidates.codes] + [False], dtype=np.float32)
             right[-1] = not right.any()
-            ranked.append(Ranked(document, candidates, right))
+            ranked.append(Ranked(text.lower(), candidates, right, record.gold))
     return ranked
 
 
@@ -195,7 +199,7 @@ def _claims(
         billable = defaults[code].code
         right = np.array([defaults[other].code == billable for other in candidates.codes] + [False], dtype=np.float32)
         right[-1] = not right.any()
-        ranked.append(Ranked(text, candidates, right))
+        ranked.append(Ranked(text, candidates, right, frozenset([code])))
     return ranked
 
 
@@ -243,15 +247,15 @@ def _padded(records: Sequence[Ranked]) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 def out_of_fold(records: Sequence[Ranked], *, seed: int) -> list[FloatArray]:
-    """Each record's probabilities by a ranker that saw none of its document."""
-    documents = sorted({record.document for record in records})
-    random.Random(seed).shuffle(documents)
-    fold = {document: index % FOLDS for index, document in enumerate(documents)}
+    """Each record's probabilities by a ranker that saw no record of the same mention, in whatever document."""
+    mentions = sorted({record.mention for record in records})
+    random.Random(seed).shuffle(mentions)
+    fold = {mention: index % FOLDS for index, mention in enumerate(mentions)}
     probabilities: dict[int, FloatArray] = {}
     for held in tqdm(range(FOLDS), desc="cross-validation", unit="fold"):
-        ranker = fit_ranker([r for r in records if fold[r.document] != held], seed=seed)
+        ranker = fit_ranker([r for r in records if fold[r.mention] != held], seed=seed)
         for index, record in enumerate(records):
-            if fold[record.document] == held:
+            if fold[record.mention] == held:
                 probabilities[index] = ranker.probabilities(record.candidates.features)
     return [probabilities[index] for index in range(len(records))]
 

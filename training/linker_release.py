@@ -99,6 +99,8 @@ def build_linker(release: Path, terminology: Terminology, out: Path) -> Path:
     """
     manifest = _manifest(release)
     for name, expected in manifest["sha256"].items():
+        if not (release / name).is_file():
+            raise BundleError(f"{release / name}: missing")
         if sha256_of(release / name) != expected:
             raise BundleError(f"{release / name}: sha256 is not that of {MANIFEST_FILE}: the file was changed")
     _merge_encoder(manifest["base"]["package"], release / DELTA_FILE, out)

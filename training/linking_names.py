@@ -19,7 +19,9 @@ from clincode.icd.vector_names import vector_names
 
 _OF = re.compile(r"^(?P<head>[\w' -]+?) of (?:the )?(?P<site>[\w' -]+)$")
 _ENDS = ((re.compile(r"\blower end of (\w+)"), r"distal \1"), (re.compile(r"\bupper end of (\w+)"), r"proximal \1"))
-_CANCER = re.compile(r"\b[Mm]alignant neoplasm of (.+)$")
+_CANCER = re.compile(
+    r"(?:(?:Unspecified|Other specified|Other and unspecified|Primary) )?[Mm]alignant neoplasm of (.+)$"
+)
 
 _DRAWN_OF_INJURIES, _DRAWN_OF_PLAIN = 0.25, 0.25
 _LONGEST_NAME = 10
@@ -46,8 +48,8 @@ def code_groups(terminology: Terminology) -> list[NameGroup]:
             names[code].append(term)
     groups = []
     for code, texts in names.items():
-        varied = [form for text in texts for form in varied(text)]
-        unique = tuple({text.lower(): text for text in varied if len(text.split()) <= _LONGEST_NAME}.values())
+        said = [form for text in texts for form in varied(text)]
+        unique = tuple({text.lower(): text for text in said if len(text.split()) <= _LONGEST_NAME}.values())
         if len(unique) > 1:
             groups.append(NameGroup(code, unique, len(texts) > 1))
     return groups
@@ -77,13 +79,13 @@ def misspelt(text: str, source: random.Random) -> str:
     start, end = source.choice(places)
     at = source.randrange(start + 1, end - 1)
     kind = source.randrange(4)
-    if kind == 0:
-        return text[:at] + text[at + 1 :]
     if kind == 1:
         return text[:at] + text[at] + text[at:]
     if kind == 2:
-        return text[:at] + source.choice("aeioulnrst") + text[at + 1 :]
-    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+        return text[:at] + source.choice([c for c in "aeioulnrst" if c != text[at].lower()]) + text[at + 1 :]
+    if kind == 3 and text[at].lower() != text[at + 1].lower():
+        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    return text[:at] + text[at + 1 :]
 
 
 def varied(text: str) -> list[str]:
@@ -101,7 +103,7 @@ def _varied(text: str) -> Iterator[str]:
             said = pattern.sub(replacement, said)
         if said != form:
             yield said
-        if match := _CANCER.search(said):
+        if match := _CANCER.match(said):  # a screening for one, or a history of one, is none
             yield f"{match[1]} cancer"
             yield f"carcinoma of {match[1]}"
         elif match := _OF.match(said):

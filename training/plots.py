@@ -1,6 +1,8 @@
 """Figures, drawn without a display and without matplotlib's global state, so that none stays in memory."""
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,13 @@ def saved(figure: Any, out: Path | None) -> Any:
     return figure
 
 
+def inline_png(figure: Any) -> str:
+    """The figure as PNG in base64, for a data URI; the same figure gives the same text."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
 def plot_confusion(counts: IntArray, names: Sequence[str]) -> Any:
     """A heat map of ``counts``, annotated (rows) by predicted (columns): share of each row, and the count."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -51,4 +60,36 @@ def plot_confusion(counts: IntArray, names: Sequence[str]) -> Any:
     axis.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="annotated")
     axis.set_xticklabels(names, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_yticklabels(names)
+    return figure
+
+
+def plot_reliability(rows: Sequence[tuple[float, float, int]], ece: float, title: str) -> Any:
+    """How often answers are right against how sure they are: a dot for each bin, as ``reliability`` gives it, of an
+    area by its number; the thin lines are what the expected calibration error adds up."""
+    figure, axis = canvas(5, 5.2)
+    axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="right as often as sure")
+    if rows:
+        confidence, right, counts = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+        axis.vlines(confidence, np.minimum(confidence, right), np.maximum(confidence, right), color=RED, linewidth=1.2)
+        axis.scatter(confidence, right, s=30 + 570 * counts / counts.max(), color=BLUE, edgecolor="white", zorder=3)
+        for x, y, count in rows:
+            place = {"xytext": (9, -13), "textcoords": "offset points"}
+            axis.annotate(f"{count:,}", (x, y), fontsize=8, color="#1d2733", **place)
+    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
+    axis.set_title(f"{title}\nECE {ece:.3f}, {sum(count for *_, count in rows):,} answers", fontsize=11)
+    axis.grid(color="#e3e8ee")
+    axis.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def plot_causes(counts: Mapping[str, int]) -> Any:
+    """A bar for each cause, in the order given, with its number and share."""
+    figure, axis = canvas(7, 1.1 + 0.38 * max(len(counts), 1))
+    total = max(sum(counts.values()), 1)
+    bars = axis.barh(range(len(counts)), list(counts.values()), height=0.7, color=BLUE)
+    axis.bar_label(bars, [f"{count:,}  {count / total:.0%}" for count in counts.values()], padding=4, fontsize=9)
+    axis.set(yticks=range(len(counts)), yticklabels=list(counts), xlabel="missed codes")
+    axis.margins(x=0.16)
+    axis.invert_yaxis()
+    axis.grid(axis="x", color="#e3e8ee")
     return figure

@@ -155,6 +155,7 @@ def train(config: AlignmentConfig, data: Path, out: Path, *, resume: bool) -> No
     dimensions = (config.dimensions, run.encoder.config.hidden_size)
     for epoch in range(first, config.epochs):
         source = random.Random(config.seed * 1000 + epoch)
+        torch.manual_seed(config.seed * 1000 + epoch)  # a resumed run drops out what the straight one does
         losses = []
         progress = tqdm(batches(run, source, hard=epoch > 0), desc=f"epoch {epoch + 1}", unit="batch")
         for batch in progress:

@@ -28,8 +28,8 @@ def answer(*arguments: str) -> dict[str, object]:
     ("arguments", "lines"),
     [
         (
-            ["kidney", "stone"],
-            [f"{RELEASE}: kidney stone", "│ N20.0 ", "Calculus of kidney", "✓", "Stone in kidney", "│ Z87.442 "],
+            ["starvation", "edema"],
+            [f"{RELEASE}: starvation edema", "│ E43 ", "severe protein-calorie malnutrition", "✓", "Starvation edema"],
         ),
         (["pnuemonia", "--limit", "1"], ["│ J18.9 ", "Pneumonia, unspecified organism"]),
         (["heart attack"], ["│ I21.9 ", "heart attack"]),

@@ -1,4 +1,5 @@
-"""What codes turn on beside the condition: pregnancy and its weeks, encounter, healing, a newborn, a cancer that is gone."""
+"""What codes turn on beside the condition: pregnancy, its weeks, encounter, healing, a newborn, a cancer that is
+gone."""
 
 import re
 from collections.abc import Iterator

@@ -7,7 +7,7 @@ Which mention gives a code follows the official guidelines for coding and report
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -19,7 +19,6 @@ from clincode.icd.history import History, StatusCue, StatusMatch, gestation_code
 from clincode.icd.linker import IcdLinker
 from clincode.icd.mention import Mention
 from clincode.icd.note_list import Entry, NoteList, merged
-from clincode.icd.pregnancy import Pregnancy
 from clincode.icd.said import Said, said_around, side_of
 from clincode.icd.specificity import Specifier
 from clincode.icd.wordings import Wordings
@@ -39,6 +38,7 @@ WEAKEST_SUGGESTION = 0.05
 STATUS_CONFIDENCE = 0.6
 _NEARLY = 0.3
 """A wording that says more is taken where it is at least so sure, compared with the surest."""
+_DECIDED = 0.6
 _USE_OF_SUBSTANCES = ("F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19")
 """Their codes say themselves whether the use is over; a social history is about now."""
 _SAID_BY_SECTION = {
@@ -48,7 +48,8 @@ _SAID_BY_SECTION = {
 }
 """Sections in which a status needs no more to be said."""
 _LINK = re.compile(
-    r"\b(?:due|secondary|owing|attribut\w+|related|associated|complicat\w+|caus\w+|from|with|w/|in|of|2/2|on top|because|after)(?!\w)",
+    r"\b(?:due|secondary|owing|attribut\w+|related|associated|complicat\w+|caus\w+|from|with|w/|in|of|2/2|on top"
+    r"|because|after)(?!\w)",
     re.IGNORECASE,
 )
 _OF_FAMILY = frozenset({"FAMILY_HISTORY"})
@@ -72,7 +73,6 @@ class Coder:
         self._specifier = Specifier(self.terminology, linker.defaults, self.conventions)
         self._history = History(self.terminology)
         self._combinations = Combinations(self.terminology)
-        self._pregnancy = Pregnancy(self.terminology)
         self._wordings = Wordings(linker)
         self._list = NoteList(self.conventions)
 
@@ -90,8 +90,9 @@ class Coder:
             *self._conditions(mentions, suggestions, contexts, note_type),
             *self._statuses(text, sentences, mentions),
         ]
+        entries = self._one_diabetes(entries, mentions)
+        entries += _weeks(entries, text)
         entries = self._combined(text, merged(entries), mentions, contexts)
-        entries += self._weeks(entries, text)
         return Coded(tuple(suggestions), tuple(self._list.listed(entries)))
 
     # -- mentions --
@@ -111,7 +112,7 @@ class Coder:
             candidates: tuple[CodeCandidate, ...] = ()
             if said is not None:
                 candidates = self._specific(
-                    _best_wording([rankings[wording] for wording in asked[i]]),
+                    _best_wording([rankings[wording] for wording in asked[i]], self.conventions.is_unspecified),
                     said,
                     text[mentions[i].sentence.start : mentions[i].sentence.end],
                 )
@@ -124,8 +125,6 @@ class Coder:
         for candidate in fitting(candidates, said, text):
             if candidate.confidence >= WEAKEST_SUGGESTION:
                 code = self._specifier.refine(candidate.code, said)
-                code = self._pregnancy.code(code, said) or code
-                code = self._specifier.by_rule(code, said)
                 best[code] = min(1.0, best.get(code, 0.0) + candidate.confidence)
         ranked = sorted(best.items(), key=lambda item: -item[1])
         return tuple(CodeCandidate(code, self.terminology.title(code), value) for code, value in ranked)
@@ -179,14 +178,18 @@ class Coder:
                 code = self.conventions.sided(match.code, side) if side else None
                 yield Entry(code or match.code, STATUS_CONFIDENCE, () if index is None else (index,))
 
-    @staticmethod
-    def _weeks(entries: Sequence[Entry], text: str) -> list[Entry]:
-        """The weeks of gestation go with every code of chapter 15 but those of abortive outcomes."""
-        pregnant = [entry for entry in entries if entry.code[0] == "O" and entry.code[:3] > "O08"]
-        code = gestation_code(gestational_weeks(text) or 0)
-        if not pregnant or code is None or any(entry.code.startswith("Z3A") for entry in entries):
-            return []
-        return [Entry(code, STATUS_CONFIDENCE, pregnant[0].evidence)]
+    def _one_diabetes(self, entries: Sequence[Entry], mentions: Sequence[Mention]) -> list[Entry]:
+        """A complication whose mention names no type is of the diabetes that the note names: "DKA in T1DM"."""
+        if not any(entry.code.startswith("E10") for entry in entries):
+            return list(entries)
+        result = []
+        for entry in entries:
+            type_1 = "E10" + entry.code[3:]
+            named = any("2" in mentions[i].text for i in entry.evidence)
+            if entry.code.startswith("E11") and not named and self.terminology.is_billable(type_1):
+                entry = replace(entry, code=type_1)
+            result.append(entry)
+        return result
 
     def _combined(
         self,
@@ -215,15 +218,35 @@ class Coder:
         return merged(result)
 
 
-def _best_wording(rankings: Sequence[tuple[CodeCandidate, ...]]) -> tuple[CodeCandidate, ...]:
-    """The ranking of the wording that says most, unless one that says less is clearly surer."""
-    surest = max((ranking[0].confidence for ranking in rankings if ranking), default=0.0)
-    sure = [ranking for ranking in rankings if ranking and ranking[0].confidence >= _NEARLY * surest]
-    return sure[-1] if sure else ()
+def _best_wording(
+    rankings: Sequence[tuple[CodeCandidate, ...]], is_open: Callable[[str], bool]
+) -> tuple[CodeCandidate, ...]:
+    """The ranking of the wording that says most, unless one that says less is clearly surer.
+
+    It must be of the same category, unless the surest says nothing of the site or the kind (``is_open``).
+    """
+    found = [ranking for ranking in rankings if ranking]
+    if not found:
+        return ()
+    surest = max(found, key=lambda ranking: ranking[0].confidence)
+    first = surest[0]
+    if first.confidence >= _DECIDED and not is_open(first.code):
+        found = [ranking for ranking in found if ranking[0].code[:3] == first.code[:3]]
+    return [ranking for ranking in found if ranking[0].confidence >= _NEARLY * first.confidence][-1]
+
+
+def _weeks(entries: Sequence[Entry], text: str) -> list[Entry]:
+    """The weeks of gestation, which make a condition one of pregnancy."""
+    code = gestation_code(gestational_weeks(text) or 0)
+    return (
+        []
+        if code is None or any(entry.code.startswith("Z3A") for entry in entries)
+        else [Entry(code, STATUS_CONFIDENCE, ())]
+    )
 
 
 def _is_linked(text: str, one: Mention, other: Mention) -> bool:
-    """Whether a sentence says that one comes of or with the other: they are one mention, or a linking word is between."""
+    """Whether a sentence says that one comes of or with the other: a linking word is between, or nothing."""
     if one.sentence != other.sentence:
         return False
     first, second = sorted((one.span, other.span), key=lambda span: span.start)

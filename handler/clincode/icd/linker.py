@@ -90,10 +90,10 @@ class IcdLinker:
 
     def rank(self, mentions: Sequence[str]) -> list[Rankings]:
         """Probabilities of the codes that each mention may name."""
+        if len(self._rankings) > _REMEMBERED:
+            self._rankings.clear()
         new = [mention for mention in dict.fromkeys(mentions) if mention not in self._rankings]
         if new:
-            if len(self._rankings) > _REMEMBERED:
-                self._rankings.clear()
             self._rankings.update(zip(new, self._ranked(new), strict=True))
         return [self._rankings[mention] for mention in mentions]
 
@@ -146,7 +146,8 @@ def _decided(found: Sequence[Found], ranking: Ranking) -> Ranking:
         return ranking
     first = found[0]
     sure = max(first.confidence, sum(value for code, value in ranking if code in (first.named, first.billable)))
+    sure = min(sure, 1.0)
     others = [(code, value) for code, value in ranking if code not in (first.named, first.billable)]
     left = sum(value for _, value in others)
-    share = (1 - sure) / left if left > 1 - sure else 1.0
+    share = (1 - sure) / left if left > max(1 - sure, 0) else 1.0
     return ((first.billable, sure), *((code, value * share) for code, value in others))

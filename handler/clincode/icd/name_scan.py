@@ -101,7 +101,7 @@ def with_names(spans: Sequence[Span], found: Sequence[Span]) -> list[Span]:
         touching = [span for span in kept if span.start < name.end and name.start < span.end]
         inside = all(name.start <= span.start and span.end <= name.end for span in touching)
         same = any(
-            (span.start, span.end) == (name.start, name.end) and span.type is EntityType.DIAGNOSIS for span in touching
+            (span.start, span.end, span.type) == (name.start, name.end, EntityType.DIAGNOSIS) for span in touching
         )
         if inside and not same:
             confidence = max([span.confidence for span in touching if span.type is name.type], default=name.confidence)

@@ -8,7 +8,7 @@ from clincode.types import NoteCode
 
 _SYMPTOMS = (
     *("R", "L29", "L85.3", "M25.5", "M25.6", "M79.1", "M79.6", "M54.9", "H57.1", "H92.0"),
-    *("N64.4", "J34.89", "K30", "F51.9"),
+    *("N64.4", "J34.89", "K30", "F51.9", "M43.6"),
 )
 """Beginnings of codes of what a patient feels or a doctor sees, in whatever chapter."""
 _HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z87", "Z34", "Z00", "Z23", "Z12")
@@ -35,7 +35,7 @@ class NoteList:
 
     def listed(self, entries: Sequence[Entry]) -> Iterator[NoteCode]:
         """Flags, and the order of the list: what must be first, then what is sure, then the order of the note."""
-        kept = [entry for entry in entries if not self._said_better(entry, entries)]
+        kept = [entry for entry in entries if not self._said_better(entry, entries) and not _is_idle(entry, entries)]
         codes = [entry.code for entry in kept]
         ordered = sorted(
             kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence)
@@ -99,6 +99,17 @@ class NoteList:
             yield "excludes1_conflict"
         if code[0] == "R" and conventions.integral(code, others):
             yield "integral_symptom"
+
+
+def _is_idle(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether a code has no place here: weeks of gestation without a code that they go with, "pregnant" beside one of
+    its chapter, a body mass without a diagnosis of weight."""
+    others = [other.code for other in entries]
+    if entry.code.startswith("Z3A"):
+        return not any(code[0] == "O" and code[:3] > "O08" for code in others)
+    if entry.code == "Z33.1":
+        return any(code[0] == "O" or code.startswith(("Z34", "Z3A")) for code in others)
+    return entry.code.startswith("Z68") and not any(code.startswith(("E4", "E66", "R63", "O99.2")) for code in others)
 
 
 def merged(entries: Sequence[Entry]) -> list[Entry]:

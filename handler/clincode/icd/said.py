@@ -42,7 +42,7 @@ class Said:
     """``near`` are canonical words of the mention and what stands next to it, ``far`` those of its sentence.
 
     ``implied`` is what the near words imply. ``neighbours`` are the words around each other disease of the sentence.
-    ``trimester`` is 0 where none is said. ``side`` is that of the mention, else the nearest of its sentence, else the
+    ``denied`` are words that the sentence denies. ``trimester`` is 0 where none is said. ``side`` is that of the mention, else the nearest of its sentence, else the
     only one that the note names.
     """
 
@@ -58,6 +58,7 @@ class Said:
     pregnant: bool = False
     encounter_said: bool = False
     neighbours: tuple[frozenset[str], ...] = ()
+    denied: frozenset[str] = frozenset()
     treated: bool = False
     newborn: bool = False
 
@@ -90,9 +91,15 @@ def without_denied(text: str, start: int, end: int, denied: Sequence[Span], *, k
     places += [match.span() for match in _DENIED.finditer(text[start:end])]
     for first, last in places:
         for i in range(max(first, 0), min(last, len(shown))):
-            if not keep.start - start <= i < keep.end - start:
+            if not keep.start - start <= i < keep.end - start or _is_denying(text, keep):
                 shown[i] = " "
     return "".join(shown)
+
+
+def _is_denying(text: str, mention: Span) -> bool:
+    """Whether a mention denies something itself: "migraine without aura"."""
+    found = _DENIED.search(text, mention.start, mention.end)
+    return found is not None and found.start() > mention.start
 
 
 def meaning(text: str) -> frozenset[str]:
@@ -151,6 +158,8 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     end = min([sentence.end, *after])
     others = [m.span for m in mentions if m is not mention and m.assertion.is_negated]
     shown = without_denied(text, sentence.start, sentence.end, others, keep=mention.span)
+    denied = meaning(" ".join(match.group() for match in _DENIED.finditer(text[sentence.start : sentence.end])))
+    own = _DENIED.sub(" ", mention.text)
     near = shown[start - sentence.start : end - sentence.start]
     neighbours = [
         m.text
@@ -158,7 +167,7 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
         if m is not mention and m.sentence == sentence and m.is_disease and not m.assertion.is_negated
     ]
     said = said_of(
-        corrected(mention.text),
+        corrected(own if own.strip() else mention.text),
         with_vertebrae(corrected(near)),
         with_vertebrae(corrected(shown)),
         text,
@@ -166,4 +175,4 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
         neighbours=[corrected(neighbour) for neighbour in neighbours],
     )
     around = text[sentence.start : sentence.end + 160]
-    return replace(said, treated=is_treated(around), newborn=is_newborn(text))
+    return replace(said, treated=is_treated(around), newborn=is_newborn(text), denied=denied - said.mention)

@@ -99,7 +99,7 @@ class CodeSearch:
         """[codes + 1]: number of the first name of each code, its title."""
         self._code_of: Ints = np.repeat(np.arange(len(self._codes), dtype=np.int32), counts)
         self._end = self._subtree_ends()
-        self._pickable: Bools = np.array([not is_group(code) for code in self._codes])
+        self._pickable: Bools = np.array([code in base for code in self._codes])
         self._billable: Bools = np.array([terminology.is_billable(code) for code in self._codes])
         self._definitions, self._definition_of = self._seventh()
         self._index = WordIndex(name for each in names for name in each)
@@ -137,12 +137,12 @@ class CodeSearch:
     def _subtree_ends(self) -> Ints:
         """[codes]: the position after the last code below each; what is below a code follows it in the list."""
         position = {code: i for i, code in enumerate(self._codes)}
-        ends = np.arange(1, len(self._codes) + 1, dtype=np.int32)
+        ends = list(range(1, len(self._codes) + 1))
         for i in range(len(self._codes) - 1, -1, -1):
             above = self.terminology.parent(self._codes[i])
             if above is not None:
                 ends[position[above]] = max(ends[position[above]], ends[i])
-        return ends
+        return np.array(ends, dtype=np.int32)
 
     def _seventh(self) -> tuple[list[dict[str, frozenset[str]]], Ints]:
         """The different sets of 7th characters with each one's words, and [codes] which set a code has (-1: none)."""

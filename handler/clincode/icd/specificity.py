@@ -28,26 +28,34 @@ _FACETS = frozenset(
 """Words of degree, which count only where they stand by the mention."""
 _FREE = frozenset(
     words(
-        "unspecified nos type site part organism classified elsewhere other specified disease disorder condition syndrome"
-        " mention encounter episode status cause codes applicable conditions bone"
+        "unspecified nos type site part organism classified elsewhere other specified disease disorder condition"
+        " syndrome mention encounter episode status cause codes applicable conditions bone"
     )
 )
 _FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
+_WITHOUT = re.compile(r"\b(?:without|not)\b([^,]*)", re.IGNORECASE)
 _SIDE_TAIL = re.compile(r",? ?(?:of |in |to )?\b(?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 _SYNONYM = re.compile(r"\[([^\]]*)\]")
 _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)
 _OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
 _CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
-_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _OF_OTHER, _KEEPS = 1.0, 0.75, 0.4, 1.15, 0.9, 0.3
+_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _DENIED, _OF_OTHER, _KEEPS = (
+    *(1.0, 0.75, 0.4, 1.15, 0.5, 0.9, 0.1),
+)
+
+
+_OF_SIDE = 0.2
+"""A code of the side that is said is before one that leaves it open."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """Sets of words of which one each must be said; a set of one word is that word."""
+    """Sets of words of which one each must be said, a set of one word being that word; and words that it denies."""
 
     asked: tuple[frozenset[str], ...]
     is_other: bool
+    denied: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -104,8 +112,11 @@ class Specifier:
         if len(family) < 2:
             return code
         linked = self._asked_words(base)
+        sides = (None, "unspecified", said.side or "right")
         scored = [
-            (self._score(names, said, linked), other == base, -i, other) for i, (other, names) in enumerate(family)
+            (self._score(names, said, linked) + self._of_side(other, said), other == base, -i, other)
+            for i, (other, names) in enumerate(family)
+            if other == base or self.conventions.laterality(other) in sides
         ]
         current = next((s for s in scored if s[1]), None)
         best = max(scored, key=lambda s: (s[0] + (_KEEPS if s[1] else 0), s[1], s[2]))
@@ -118,6 +129,9 @@ class Specifier:
             if self.conventions.laterality(chosen) == "right":
                 return code
         return self.defaults[chosen].code
+
+    def _of_side(self, code: str, said: Said) -> float:
+        return _OF_SIDE if said.side is not None and self.conventions.laterality(code) == said.side else 0.0
 
     def _base(self, code: str) -> str:
         """The code without its 7th character, where it has one."""
@@ -142,6 +156,8 @@ class Specifier:
                 total += 0.0
             else:
                 total -= _AGAINST
+        if name.denied:
+            total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & near)
         return total
 
     def _asked_words(self, code: str) -> frozenset[str]:
@@ -163,7 +179,7 @@ class Specifier:
             below = self.terminology.children(code)
             if below and len(below[0]) < 8:
                 waiting.extend(reversed(below))
-            elif self.conventions.laterality(code) in (None, "unspecified", "right"):
+            else:
                 yield code, self._names(code)
 
     def _names(self, code: str) -> tuple[_Name, ...]:
@@ -179,6 +195,7 @@ def _belongs(neighbour: frozenset[str], name: _Name, said: Said) -> bool:
 
 def _forms(text: str) -> Iterator[_Name]:
     """A name as it stands and without what is in brackets; tails that only deny are left out."""
+    denied = frozenset(_meaningful(" ".join(match[1] for match in _WITHOUT.finditer(text))))
     plain = _SIDE_TAIL.sub("", _FREE_TAIL.sub("", text))
     for form in dict.fromkeys((_BRACKETS.sub(" ", plain), _synonym_in_brackets(plain))):
         asked = []
@@ -187,7 +204,7 @@ def _forms(text: str) -> Iterator[_Name]:
             alternatives = next((group for group in either if word in group), frozenset([word]))
             if alternatives not in asked:
                 asked.append(alternatives)
-        yield _Name(tuple(asked), _OTHER.search(text) is not None)
+        yield _Name(tuple(asked), _OTHER.search(text) is not None, denied)
 
 
 def _synonym_in_brackets(text: str) -> str:

@@ -36,7 +36,11 @@ _ABSENT = (
 _WITHOUT = re.compile(rf"\s*,?\s*\b(?:uncomplicated|not intractable|without (?:mention of )?(?:{_ABSENT}))\b")
 _EXCEPT = re.compile(r",? (?:except|excluding) .*$|, site not specified$|, not specified as .*$")
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
-_HINT_OF_TAIL = re.compile("specified|without|uncomplicated|intractable|except|excluding")
+_TAILS = (
+    (_NOTHING_MORE, ("unspecified",)),
+    (_WITHOUT, ("without", "uncomplicated", "intractable")),
+    (_EXCEPT, ("except", "excluding", "not specified")),
+)
 _GOES_ON = re.compile(r" (?!NOS\b|NEC\b|unspecified\b|not elsewhere)[A-Za-z]")
 _AND_PAIR = re.compile(r"\b([\w-]{4,}) (?:and|or|and/or) ([\w-]{4,})\b")
 _CLAUSE = re.compile(r"\b(?:of|in|with|due|to|by|from|and|or|without|for)\b|,")
@@ -78,8 +82,9 @@ def nonessential(text: str) -> Iterator[str]:
     if "(" in text or "[" in text:
         yield from _ASIDE.findall(text)
         text = _ASIDE.sub(" ", text)
-    if _HINT_OF_TAIL.search(text):
-        for tail in (_NOTHING_MORE, _WITHOUT, _EXCEPT):
+    # Looking for a word is cheaper than for a tail that is not there.
+    for tail, hints in _TAILS:
+        if any(hint in text for hint in hints):
             yield from (found[0] for found in tail.finditer(text))
 
 

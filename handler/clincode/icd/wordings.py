@@ -33,13 +33,13 @@ class Wordings:
         """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
         mention = mentions[index]
         corrected = self.linker.speller.corrected(mention.text)
+        plain = _SIDE_WORDS.sub("", corrected).strip()
+        if plain:
+            yield plain
         yield corrected
         yield from self._longer(text, mention, corrected)
         if match := _METASTASIS.match(corrected):
             yield f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}"
-        plain = _SIDE_WORDS.sub("", corrected).strip()
-        if plain:
-            yield plain
         for other in mentions[max(0, index - 1) : index + 2]:
             if other.span.type is EntityType.ANATOMY and other.sentence == mention.sentence:
                 first, second = sorted((mention, other), key=lambda m: m.span.start)
