@@ -22,6 +22,7 @@ from clincode.model import MentionEncoder
 from training.encoders import encoder_folder
 from training.evaluate_icd import LinkingRecord, evaluate_icd, read_records
 from training.fit_linker import (
+    CONCEPTS,
     ONTOLOGY,
     TRAIN,
     Example,
@@ -121,7 +122,7 @@ def _fitted(
         np.concatenate([part.learnt for part in chosen] or [np.zeros(0, dtype=np.bool_)]),
     )
     parts = (terminology, names, examples, origins, encoder)
-    ranker = fit_ranker(gather(train, *parts, hide_own=True, by_name=variant.by_name), seed=seed)
+    ranker = fit_ranker(gather(train, *parts, hide_own=True, by_name=variant.by_name), CONCEPTS, seed=seed)
     row: dict[str, Any] = {}
     start, total = time.perf_counter(), 0
     for name, records in devel.items():

@@ -41,7 +41,6 @@ from training.linking_names import misspelt, varied
 
 TRAIN, ONTOLOGY = "icd_linking/bc5cdr_train.jsonl", "disease_ontology/terms.tsv"
 FOLDS = 5
-UNITS = 24
 MISSPELT_SHARE = 0.2
 
 
@@ -203,20 +202,32 @@ def _claims(
     return ranked
 
 
-def fit_ranker(records: Sequence[Ranked], *, seed: int, epochs: int = 60, decay: float = 3e-3) -> Ranker:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a ranker, and how long it learns: chosen by cross-validation on train."""
+
+    units: int
+    epochs: int
+    decay: float
+
+
+CONCEPTS, CLAIMS = Size(12, 30, 3e-2), Size(24, 60, 3e-3)
+
+
+def fit_ranker(records: Sequence[Ranked], size: Size, *, seed: int) -> Ranker:
     """The small network that makes the gold codes likely among the candidates of each record."""
     torch.manual_seed(seed)
     stacked = np.concatenate([record.candidates.features for record in records])
     centre, scale = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-2)
-    hidden = nn.Linear(FEATURES, UNITS)
-    output = nn.Linear(UNITS, 1, bias=False)
-    optimizer = torch.optim.AdamW([*hidden.parameters(), *output.parameters()], lr=5e-3, weight_decay=decay)
+    hidden = nn.Linear(FEATURES, size.units)
+    output = nn.Linear(size.units, 1, bias=False)
+    optimizer = torch.optim.AdamW([*hidden.parameters(), *output.parameters()], lr=5e-3, weight_decay=size.decay)
     padded, mask, right = _padded(records)
     padded = (padded - torch.tensor(centre)) / torch.tensor(scale)
     padded = padded.clamp(-6, 6)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, size.epochs)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
+    for _ in range(size.epochs):
         for batch in torch.randperm(len(records), generator=generator).split(64):
             scores = output(torch.tanh(hidden(padded[batch]))).squeeze(-1).masked_fill(~mask[batch], -1e4)
             likely = scores.log_softmax(-1).masked_fill(right[batch] == 0, -1e4).logsumexp(-1)
@@ -246,14 +257,14 @@ def _padded(records: Sequence[Ranked]) -> tuple[torch.Tensor, torch.Tensor, torc
     return features, mask, right
 
 
-def out_of_fold(records: Sequence[Ranked], *, seed: int) -> list[FloatArray]:
+def out_of_fold(records: Sequence[Ranked], size: Size, *, seed: int) -> list[FloatArray]:
     """Each record's probabilities by a ranker that saw no record of the same mention, in whatever document."""
     mentions = sorted({record.mention for record in records})
     random.Random(seed).shuffle(mentions)
     fold = {mention: index % FOLDS for index, mention in enumerate(mentions)}
     probabilities: dict[int, FloatArray] = {}
     for held in tqdm(range(FOLDS), desc="cross-validation", unit="fold"):
-        ranker = fit_ranker([r for r in records if fold[r.mention] != held], seed=seed)
+        ranker = fit_ranker([r for r in records if fold[r.mention] != held], size, seed=seed)
         for index, record in enumerate(records):
             if fold[record.mention] == held:
                 probabilities[index] = ranker.probabilities(record.candidates.features)
@@ -281,9 +292,9 @@ def fit(encoder_folder_: Path, package: str, data: Path, out: Path, *, dimension
     examples = embedded_examples(origins, encoder)
     ranked = gather(records, terminology, names, examples, origins, encoder, hide_own=True)
     claimed = claim_records(terminology, names, examples, origins, encoder, seed=seed)
-    held, held_claims = out_of_fold(ranked, seed=seed), out_of_fold(claimed, seed=seed)
-    concepts = calibrated(fit_ranker(ranked, seed=seed), ranked, held)
-    claims = calibrated(fit_ranker(claimed, seed=seed), claimed, held_claims)
+    held, held_claims = out_of_fold(ranked, CONCEPTS, seed=seed), out_of_fold(claimed, CLAIMS, seed=seed)
+    concepts = calibrated(fit_ranker(ranked, CONCEPTS, seed=seed), ranked, held)
+    claims = calibrated(fit_ranker(claimed, CLAIMS, seed=seed), claimed, held_claims)
     threshold = threshold_of(_firsts(claims, claimed, held_claims))
     figures = {
         "concepts": _cross_validated(concepts, ranked, held),

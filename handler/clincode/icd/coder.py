@@ -7,7 +7,7 @@ Which mention gives a code follows the official guidelines for coding and report
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -39,6 +39,10 @@ STATUS_CONFIDENCE = 0.6
 _NEARLY = 0.3
 """A wording that says more is taken where it is at least so sure, compared with the surest."""
 _DECIDED = 0.6
+_SAYING_LITTLE = (
+    *("C80", "D36.9", "D48.9", "D49.9", "T07", "T14", "T30", "R52", "R22.9", "M25.9", "M86.9", "L02.91", "L03.90"),
+    *("I82.9", "I74.9", "M79.9", "S09.9"),
+)
 _USE_OF_SUBSTANCES = ("F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19")
 """Their codes say themselves whether the use is over; a social history is about now."""
 _SAID_BY_SECTION = {
@@ -112,7 +116,7 @@ class Coder:
             candidates: tuple[CodeCandidate, ...] = ()
             if said is not None:
                 candidates = self._specific(
-                    _best_wording([rankings[wording] for wording in asked[i]], self.conventions.is_unspecified),
+                    _best_wording([rankings[wording] for wording in asked[i]]),
                     said,
                     text[mentions[i].sentence.start : mentions[i].sentence.end],
                 )
@@ -186,9 +190,8 @@ class Coder:
         for entry in entries:
             type_1 = "E10" + entry.code[3:]
             named = any("2" in mentions[i].text for i in entry.evidence)
-            if entry.code.startswith("E11") and not named and self.terminology.is_billable(type_1):
-                entry = replace(entry, code=type_1)
-            result.append(entry)
+            open_ = entry.code.startswith("E11") and not named and self.terminology.is_billable(type_1)
+            result.append(replace(entry, code=type_1) if open_ else entry)
         return result
 
     def _combined(
@@ -218,19 +221,16 @@ class Coder:
         return merged(result)
 
 
-def _best_wording(
-    rankings: Sequence[tuple[CodeCandidate, ...]], is_open: Callable[[str], bool]
-) -> tuple[CodeCandidate, ...]:
+def _best_wording(rankings: Sequence[tuple[CodeCandidate, ...]]) -> tuple[CodeCandidate, ...]:
     """The ranking of the wording that says most, unless one that says less is clearly surer.
 
-    It must be of the same category, unless the surest says nothing of the site or the kind (``is_open``).
+    It must be of the same category, unless the surest code is one of those that say nothing of site or kind.
     """
     found = [ranking for ranking in rankings if ranking]
     if not found:
         return ()
-    surest = max(found, key=lambda ranking: ranking[0].confidence)
-    first = surest[0]
-    if first.confidence >= _DECIDED and not is_open(first.code):
+    first = max(found, key=lambda ranking: ranking[0].confidence)[0]
+    if first.confidence >= _DECIDED and not first.code.startswith(_SAYING_LITTLE):
         found = [ranking for ranking in found if ranking[0].code[:3] == first.code[:3]]
     return [ranking for ranking in found if ranking[0].confidence >= _NEARLY * first.confidence][-1]
 

@@ -60,13 +60,13 @@ class NoteList:
             code
         ) and "without complications" not in self.conventions.terminology.title(code):
             return False
+        size = 5 if code[0] in "ST" else 3  # of a category of injuries there may be several
         return any(
             other.code != code
-            and other.code[:3] == code[:3]
+            and other.code[:size] == code[:size]
             and not self.conventions.is_unspecified(other.code)
             and "without complications" not in self.conventions.terminology.title(other.code)
             and (len(code) < 8 or other.code[-1] == code[-1])
-            and code[0] not in "ST"
             for other in entries
         )
 

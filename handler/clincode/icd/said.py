@@ -24,7 +24,7 @@ from clincode.icd.conventions import Encounter, Healing, Side
 from clincode.icd.mention import Mention
 from clincode.icd.normalise import word_equivalents, words
 from clincode.icd.vertebrae import with_vertebrae
-from clincode.types import Span
+from clincode.types import Sentence, Span
 
 _LEFT = re.compile(r"\b(?:left|lt|left-sided|leftward)\b|\bOS\b|(?<![\w.])\(?L\)?(?=[ .]|$)")
 _RIGHT = re.compile(r"\b(?:right|rt|right-sided|rightward)\b|\bOD\b|(?<![\w.])\(?R\)?(?=[ .]|$)")
@@ -152,20 +152,14 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     ``corrected`` puts misspelt words right."""
     mention = mentions[index]
     sentence = mention.sentence
-    before = [m.span.end for m in mentions[:index] if m.is_disease and m.span.end <= mention.span.start]
-    after = [m.span.start for m in mentions[index + 1 :] if m.is_disease and m.span.start >= mention.span.end]
-    start = max([sentence.start, *before])
-    end = min([sentence.end, *after])
-    others = [m.span for m in mentions if m is not mention and m.assertion.is_negated]
-    shown = without_denied(text, sentence.start, sentence.end, others, keep=mention.span)
+    negated = [m.span for m in mentions if m is not mention and m.assertion.is_negated]
+    shown = without_denied(text, sentence.start, sentence.end, negated, keep=mention.span)
     denied = meaning(" ".join(match.group() for match in _DENIED.finditer(text[sentence.start : sentence.end])))
     own = _DENIED.sub(" ", mention.text)
-    near = shown[start - sentence.start : end - sentence.start]
-    neighbours = [
-        m.text
-        for m in mentions
-        if m is not mention and m.sentence == sentence and m.is_disease and not m.assertion.is_negated
-    ]
+    near = _around(shown, sentence, mention, mentions)
+    others = [m for m in mentions if m is not mention and m.sentence == sentence and not m.assertion.is_negated]
+    neighbours = [f"{m.text} {_around(shown, sentence, m, mentions)}" for m in others if m.is_disease]
+    shown = " ".join([shown, *(m.text for m in others)])  # abbreviations written out
     said = said_of(
         corrected(own if own.strip() else mention.text),
         with_vertebrae(corrected(near)),
@@ -176,3 +170,11 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     )
     around = text[sentence.start : sentence.end + 160]
     return replace(said, treated=is_treated(around), newborn=is_newborn(text), denied=denied - said.mention)
+
+
+def _around(shown: str, sentence: Sentence, mention: Mention, mentions: Sequence[Mention]) -> str:
+    """What a sentence says between the diseases before and after a mention."""
+    diseases = [m.span for m in mentions if m is not mention and m.is_disease and m.sentence == sentence]
+    start = max([sentence.start, *(span.end for span in diseases if span.end <= mention.span.start)])
+    end = min([sentence.end, *(span.start for span in diseases if span.start >= mention.span.end)])
+    return shown[start - sentence.start : end - sentence.start]

@@ -29,12 +29,12 @@ _FACETS = frozenset(
 _FREE = frozenset(
     words(
         "unspecified nos type site part organism classified elsewhere other specified disease disorder condition"
-        " syndrome mention encounter episode status cause codes applicable conditions bone"
+        " syndrome skin subcutaneous tissue female male mention encounter episode status cause codes applicable conditions bone"
     )
 )
 _FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
 _WITHOUT = re.compile(r"\b(?:without|not)\b([^,]*)", re.IGNORECASE)
-_SIDE_TAIL = re.compile(r",? ?(?:of |in |to )?\b(?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
+_SIDE_TAIL = re.compile(r", (?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 _SYNONYM = re.compile(r"\[([^\]]*)\]")
 _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)

@@ -11,12 +11,16 @@ from clincode.icd.vertebrae import with_vertebrae
 from clincode.labels import EntityType
 
 _BETWEEN = re.compile(
-    r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:the|his|her|their|both|left|right)\s+)*",
+    r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:a|an|the|his|her|their|both|left|right)\s+)*",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
 _NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
 _SIDE_WORDS = re.compile(r"\b(?:left|right|bilateral|lt|rt)(?:-sided)?\b,?\s*", re.IGNORECASE)
+_MEASURED = re.compile(
+    r"(?:BP|blood pressure|HR|heart rate|pulse|RR|temp(?:erature)?|SpO2|O2 sats?|weight|BMI|vitals?|r/o)", re.IGNORECASE
+)
+"""What is measured or done, which a model may take for a disease."""
 _METASTASIS = re.compile(
     r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$",
     re.IGNORECASE,
@@ -33,6 +37,8 @@ class Wordings:
         """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
         mention = mentions[index]
         corrected = self.linker.speller.corrected(mention.text)
+        if _MEASURED.fullmatch(corrected):
+            return
         plain = _SIDE_WORDS.sub("", corrected).strip()
         if plain:
             yield plain
