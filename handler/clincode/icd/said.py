@@ -26,8 +26,15 @@ from clincode.icd.normalise import word_equivalents, words
 from clincode.icd.vertebrae import with_vertebrae
 from clincode.types import Sentence, Span
 
-_LEFT = re.compile(r"\b(?:left|lt|left-sided|leftward)\b|\bOS\b|(?<![\w.])\(?L\)?(?=[ .]|$)")
-_RIGHT = re.compile(r"\b(?:right|rt|right-sided|rightward)\b|\bOD\b|(?<![\w.])\(?R\)?(?=[ .]|$)")
+_LEFT = re.compile(r"\b(?:left|lt|left-sided|leftward)\b|\b(?:OS|LLE|LUE)\b|(?<![\w.])\(?L\)?(?=[ .]|$)")
+_RIGHT = re.compile(r"\b(?:right|rt|right-sided|rightward)\b|\b(?:OD|RLE|RUE)\b|(?<![\w.])\(?R\)?(?=[ .]|$)")
+_NUMBERED = frozenset({"stage", "type", "grade"})
+_WRITTEN_OUT = (
+    (re.compile(r"\b(CKD|chronic kidney disease) (\d[ab]?)\b", re.IGNORECASE), r"chronic kidney disease stage \2"),
+    (re.compile(r"\bribs\b", re.IGNORECASE), "multiple ribs"),
+    (re.compile(r"\b[LR]LE\b"), "lower limb extremity"),
+    (re.compile(r"\b[LR]UE\b"), "upper limb extremity"),
+)
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|b/l|bilat)\b|\bOU\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)"
@@ -103,9 +110,22 @@ def _is_denying(text: str, mention: Span) -> bool:
 
 
 def meaning(text: str) -> frozenset[str]:
-    """Canonical words, those of one meaning made one."""
+    """Canonical words, those of one meaning made one, and a stage or type one word with its number."""
     equivalents = word_equivalents()
-    return frozenset(part for word in words(text) for part in equivalents.get(word, (word,)))
+    found: list[str] = []
+    for word in words(_readable(text)):
+        if found and found[-1] in _NUMBERED and word[:1].isdigit():
+            found[-1] += word
+        else:
+            found.extend(equivalents.get(word, (word,)))
+    return frozenset(found)
+
+
+def _readable(text: str) -> str:
+    """What stands for words, written out: "CKD 5", "ribs 5, 6 and 7", "LLE"."""
+    for pattern, written in _WRITTEN_OUT:
+        text = pattern.sub(written, text)
+    return text
 
 
 def side_of(text: str) -> Side | None:
@@ -155,6 +175,7 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     negated = [m.span for m in mentions if m is not mention and m.assertion.is_negated]
     shown = without_denied(text, sentence.start, sentence.end, negated, keep=mention.span)
     denied = meaning(" ".join(match.group() for match in _DENIED.finditer(text[sentence.start : sentence.end])))
+    denied |= meaning(" ".join(m.text for m in mentions if m.sentence == sentence and m.assertion.is_negated))
     own = _DENIED.sub(" ", mention.text)
     near = _around(shown, sentence, mention, mentions)
     others = [m for m in mentions if m is not mention and m.sentence == sentence and not m.assertion.is_negated]

@@ -19,9 +19,9 @@ from clincode.icd.terminology import Terminology
 _FACETS = frozenset(
     words(
         "acute chronic subacute recurrent mild moderate severe profound minimal initial subsequent primary secondary"
-        " tertiary first second third fourth stage grade type open closed displaced nondisplaced upper lower anterior"
+        " tertiary first second third fourth open closed displaced nondisplaced upper lower anterior"
         " posterior inferior superior medial lateral proximal distal single multiple complete incomplete partial full"
-        " intermittent persistent major minor exacerbation remission relapse 1 2 3 4 5 6 3a 3b new old healed active"
+        " intermittent persistent major minor exacerbation remission relapse new old healed active"
         " inactive sided dominant nondominant"
     )
 )
@@ -40,8 +40,8 @@ _SYNONYM = re.compile(r"\[([^\]]*)\]")
 _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)
 _OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
 _CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
-_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _DENIED, _OF_OTHER, _KEEPS = (
-    *(1.0, 0.75, 0.4, 1.15, 0.5, 0.9, 0.1),
+_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _AGAINST_SIDED, _DENIED, _OF_OTHER, _KEEPS = (
+    *(1.0, 0.75, 0.4, 1.15, 0.3, 0.5, 0.9, 0.1),
 )
 
 
@@ -51,11 +51,16 @@ _OF_SIDE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """Sets of words of which one each must be said, a set of one word being that word; and words that it denies."""
+    """Sets of words of which one each must be said, a set of one word being that word.
+
+    ``sided`` are those behind a side (", right ankle and foot"), which notes often leave unsaid; ``denied`` are words that
+    the name denies.
+    """
 
     asked: tuple[frozenset[str], ...]
     is_other: bool
     denied: frozenset[str] = frozenset()
+    sided: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -145,17 +150,17 @@ class Specifier:
     def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
         total = -_OF_OTHER if name.is_other else 0.0
         near = said.near.union(*(words for words in said.neighbours if _belongs(words, name, said)))
-        for alternatives in name.asked:
+        against = [(alternatives, _AGAINST) for alternatives in name.asked]
+        against += [(alternatives, _AGAINST_SIDED) for alternatives in name.sided]
+        for alternatives, cost in against:
             if not near.isdisjoint(alternatives):
                 total += _SUPPORT_NEAR
             elif not (said.far - _FACETS).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
             elif not said.implied.isdisjoint(alternatives):
                 total += _SUPPORT_IMPLIED
-            elif not (linked - _FACETS).isdisjoint(alternatives):
-                total += 0.0
-            else:
-                total -= _AGAINST
+            elif (linked - _FACETS).isdisjoint(alternatives):
+                total -= cost
         if name.denied:
             total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & near)
         return total
@@ -196,15 +201,19 @@ def _belongs(neighbour: frozenset[str], name: _Name, said: Said) -> bool:
 def _forms(text: str) -> Iterator[_Name]:
     """A name as it stands and without what is in brackets; tails that only deny are left out."""
     denied = frozenset(_meaningful(" ".join(match[1] for match in _WITHOUT.finditer(text))))
-    plain = _SIDE_TAIL.sub("", _FREE_TAIL.sub("", text))
-    for form in dict.fromkeys((_BRACKETS.sub(" ", plain), _synonym_in_brackets(plain))):
-        asked = []
-        either = [frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(form)]
-        for word in dict.fromkeys(_meaningful(form)):
-            alternatives = next((group for group in either if word in group), frozenset([word]))
-            if alternatives not in asked:
-                asked.append(alternatives)
-        yield _Name(tuple(asked), _OTHER.search(text) is not None, denied)
+    plain = _FREE_TAIL.sub("", text)
+    tail = _SIDE_TAIL.search(plain)
+    main = plain[: tail.start()] if tail else plain
+    sided = tuple(_asked(tail.group()) if tail else ())
+    for form in dict.fromkeys((_BRACKETS.sub(" ", main), _synonym_in_brackets(main))):
+        yield _Name(tuple(_asked(form)), _OTHER.search(text) is not None, denied, sided)
+
+
+def _asked(text: str) -> list[frozenset[str]]:
+    """Each word that means something once; those that "or" or "and" joins together, of which one is enough."""
+    either = [frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(text)]
+    groups = [next((group for group in either if word in group), frozenset([word])) for word in _meaningful(text)]
+    return list(dict.fromkeys(groups))
 
 
 def _synonym_in_brackets(text: str) -> str:
