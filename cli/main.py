@@ -269,8 +269,9 @@ def evaluate_coding(
         from clincode.pipeline import Pipeline
         from training.evaluate_coding import cause_counts, code_notes, coding_figures, read_coded_notes
 
+        notes = read_coded_notes(data)
         pipeline = Pipeline.from_bundle(bundle_of(model))
-        scored = code_notes(read_coded_notes(data), pipeline, note_type)
+        scored = code_notes(notes, pipeline, note_type)
         figures = coding_figures(scored, pipeline.terminology)
         for level in ("code", "category"):
             print_figures(f"note coding, {level}", figures[level])

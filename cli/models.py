@@ -35,10 +35,11 @@ def bundle_of(model: Path | None) -> Path:
 
 
 def _fingerprint(model: Path) -> str:
-    """Changes when a file of the model folder or the code that builds bundles does."""
+    """Changes when a file of the model folder, of a linker's release or of the code that builds bundles does."""
     digest = hashlib.sha256()
     sources = [*(ROOT / "training").glob("*.py"), *(ROOT / "handler" / "clincode" / "icd").glob("*.py")]
-    for file in sorted([*(path for path in model.iterdir() if path.is_file()), *sources]):
+    linkers = [path for path in (ROOT / "model_store").glob("icd-linker-v*/*") if path.is_file()]
+    for file in sorted([*(path for path in model.iterdir() if path.is_file()), *linkers, *sources]):
         status = file.stat()
         digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]

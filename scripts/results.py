@@ -1,9 +1,10 @@
 """Measure the releases and write the README's results: everything between its two `results` markers.
 
-    .venv/bin/python scripts/results.py --data DATA [--no-base]
+    .venv/bin/python scripts/results.py --data DATA [--no-base] [--keep-ner]
 
 DATA is the folder of the public corpora. Figures go to docs/results.json too, with machine and date. The base-size
-model takes most of the time (about 8 times the small one's).
+model takes most of the time (about 8 times the small one's). ``--keep-ner`` takes the entity scores, with the date of
+their own, from docs/results.json: for a change that touches neither models nor decoding.
 """
 
 import json
@@ -22,10 +23,12 @@ from tqdm import tqdm
 
 from cli.evaluate import model_tagger, read_corpus
 from cli.models import ROOT, bundle_of, newest_release
-from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE
-from clincode.icd import IcdLinker, Terminology
+from clincode.config import SERVING_HEAD
+from clincode.icd.sources import DISEASE_ONTOLOGY
+from clincode.pipeline import Pipeline, load_linker
 from training.baseline import DictionaryTagger
 from training.evaluate_assertions import evaluate_assertions
+from training.evaluate_coding import cause_counts, code_notes, coding_figures, read_coded_notes
 from training.evaluate_icd import evaluate_icd
 from training.evaluate_ner import Tagger, evaluate_tagger
 from training.rules import RuleTagger
@@ -63,23 +66,34 @@ TASKS = (
 )
 
 
-def measure(data: Path, releases: dict[str, Path]) -> dict[str, Any]:
-    """All figures: task → tagger → scores, and those of assertions and codes."""
+def measure_ner(data: Path, releases: dict[str, Path]) -> dict[str, Any]:
+    """Entity scores: task → tagger → scores."""
     scores: dict[str, dict[str, Any]] = {}
     for task in tqdm(TASKS, desc="tasks"):
         guideline, sentences = read_corpus(data / task.data, "iob2", task.corpus)
         scores[task.title] = {
             name: evaluate_tagger(tagger, sentences, guideline) for name, tagger in _taggers(task, data, releases)
         }
-    linker = IcdLinker(Terminology.load(bundle_of(next(iter(releases.values()))) / TERMINOLOGY_FILE))
+    return {"ner_date": date.today().isoformat(), "ner": scores}
+
+
+def measure_rest(data: Path, release: Path) -> dict[str, Any]:
+    """Figures of assertions, linking and coding."""
+    bundle = bundle_of(release)
+    ontology = {DISEASE_ONTOLOGY: str(data / "disease_ontology" / "terms.tsv")}
+    linkers = {"": load_linker(bundle, environ={}), "_with_ontology": load_linker(bundle, environ=ontology)}
+    pipeline = Pipeline.from_bundle(bundle)
+    scored = code_notes(read_coded_notes(data / "codiesp_en" / "dev.jsonl"), pipeline)
+    coding = coding_figures(scored, pipeline.terminology)
     return {
         "date": date.today().isoformat(),
         "machine": machine(),
-        "ner": scores,
+        "coding": {**coding, "missed": cause_counts(scored, pipeline.terminology)},
         "assertion": evaluate_assertions(data / "negex" / "devel.tsv"),
         "assertion_baseline": evaluate_assertions(data / "negex" / "devel.tsv", baseline=True),
         "icd": {
-            name: evaluate_icd(data / "icd_linking" / f"bc5cdr_{name}.jsonl", linker)
+            f"{name}{kind}": evaluate_icd(data / "icd_linking" / f"bc5cdr_{name}.jsonl", linker)
+            for kind, linker in linkers.items()
             for name in ("devel_unseen", "devel")
         },
     }
@@ -108,7 +122,7 @@ def tables(figures: dict[str, Any]) -> str:
     columns = list(next(iter(figures["ner"].values())))
     lines = [
         f"Strict entity F1 (type and both boundaries) with 95% bootstrap intervals, {figures['machine']}, "
-        f"{figures['date']}; `clincode evaluate ner …`:",
+        f"{figures['ner_date']}; `clincode evaluate ner …`:",
         "",
         *_row("corpus", "command's end", *(f"`{c}`" if c.startswith("bert") else c for c in columns)),
         *_row(*["---"] * (len(columns) + 2)),
@@ -124,7 +138,7 @@ def tables(figures: dict[str, Any]) -> str:
     for name in row[columns[0]]["per_type"]:
         lines += _row(name, *(_f1(row[column]["per_type"][name]) for column in columns))
     negated, window = (figures[name]["negated"] for name in ("assertion", "assertion_baseline"))
-    unseen, devel = figures["icd"]["devel_unseen"], figures["icd"]["devel"]
+    icd, coding = figures["icd"], figures["coding"]
     lines += [
         "",
         *_row("task", "command", "result"),
@@ -140,15 +154,23 @@ def tables(figures: dict[str, Any]) -> str:
             f"F1 {window['f1']:.3f}, accuracy {window['accuracy']:.3f}",
         ),
         *_row(
-            f"ICD-10-CM, mentions that training never shows ({unseen['n']})",
+            f"ICD-10-CM, mentions that training never shows ({icd['devel_unseen']['n']})",
             "`clincode evaluate icd --data $DATA/icd_linking/bc5cdr_devel_unseen.jsonl`",
-            _icd(unseen),
+            _icd(icd["devel_unseen"]),
         ),
+        *_row("· with the Disease Ontology's names read", "", _icd(icd["devel_unseen_with_ontology"])),
         *_row(
-            f"ICD-10-CM, all devel mentions ({devel['n']})",
+            f"ICD-10-CM, all devel mentions ({icd['devel']['n']})",
             "`clincode evaluate icd --data $DATA/icd_linking/bc5cdr_devel.jsonl`",
-            _icd(devel),
+            _icd(icd["devel"]),
         ),
+        *_row("· with the Disease Ontology's names read", "", _icd(icd["devel_with_ontology"])),
+        *_row(
+            f"whole notes, CodiEsp dev ({coding['n']}), categories",
+            "`clincode evaluate coding --data $DATA/codiesp_en/dev.jsonl`",
+            _coding(coding["category"]),
+        ),
+        *_row("· whole codes", "", _coding(coding["code"])),
     ]
     return "\n".join(lines)
 
@@ -163,7 +185,11 @@ def _f1(row: dict[str, Any]) -> str:
 
 
 def _icd(row: dict[str, float]) -> str:
-    return f"code@1 {row['code@1']:.3f}, category@1 {row['category@1']:.3f}, abstained {row['abstained']:.3f}"
+    return ", ".join(f"{name} {row[name]:.3f}" for name in ("code@1", "category@1", "code@5", "ece", "billable@1"))
+
+
+def _coding(row: dict[str, float]) -> str:
+    return f"F1 {row['f1']:.3f} (precision {row['precision']:.3f}, recall {row['recall']:.3f}), MAP {row['map']:.3f}"
 
 
 def replaced(readme: str, text: str) -> str:
@@ -178,6 +204,7 @@ def replaced(readme: str, text: str) -> str:
 def main(
     data: Annotated[Path, typer.Option(help="folder of the public corpora")],
     base: Annotated[bool, typer.Option(help="measure the base-size release too, where there is one")] = True,
+    keep_ner: Annotated[bool, typer.Option(help="take the entity scores from docs/results.json")] = False,
 ) -> None:
     """Regenerate the README's results."""
     newest = newest_release()
@@ -185,8 +212,11 @@ def main(
     larger = newest.with_name(f"{newest.name}-base")
     if base and larger.is_dir():
         releases[larger.name] = larger
-    figures = measure(data, releases)
-    (ROOT / "docs" / "results.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    file = ROOT / "docs" / "results.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if keep_ner else {}
+    ner = {name: known[name] for name in ("ner_date", "ner")} if keep_ner else measure_ner(data, releases)
+    figures = {**ner, **measure_rest(data, newest)}
+    file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(replaced(readme.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
 

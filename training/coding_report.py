@@ -271,6 +271,7 @@ def _chapters_section(chapters: Sequence[ChapterCounts]) -> Section:
         values = [getattr(counts, name) or 0.0 for counts in chapters]
         axis.barh(at + (index - 0.5) * 0.38, values, 0.36, label=name, color=colour)
     axis.set(yticks=at, yticklabels=names, xlim=(0, 1))
+    axis.margins(y=0.02)
     axis.invert_yaxis()
     axis.grid(axis="x", color="#e3e8ee")
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)

@@ -10,7 +10,7 @@ the reliability that the manifest states come from cross-validation over documen
 import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,15 +31,18 @@ from clincode.icd.name_lookup import NameLookup
 from clincode.icd.ranker import Ranker
 from clincode.icd.synonyms import load_synonyms
 from clincode.icd.vector_names import vector_names
+from clincode.labels import OUTSIDE
 from clincode.model import MentionEncoder
 from clincode.types import FloatArray
 from training.calibration import isotonic, reliability, threshold_of
+from training.corpora import GUIDELINES, TaggedSentence, read_iob2
 from training.encoders import encoder_folder, sha256_of
 from training.evaluate_icd import LinkingRecord, read_records, written_out
-from training.linker_release import release_encoder, write_release
+from training.linker_release import known_vectors, release_encoder, write_release
 from training.linking_names import misspelt, varied
 
 TRAIN, ONTOLOGY = "icd_linking/bc5cdr_train.jsonl", "disease_ontology/terms.tsv"
+OTHERS = "maccrobat/train.iob2.tsv"
 FOLDS = 5
 MISSPELT_SHARE = 0.2
 
@@ -61,6 +64,14 @@ def embedded_names(terminology: Terminology, encoder: MentionEncoder) -> Names:
         vectors = encoder.embed(texts, progress.update)
     word_ids, starts, vocabulary, weights = word_table(texts)
     return Names([name.code for name in names], word_ids, starts, vocabulary, weights, quantised(vectors))
+
+
+def known_names(release: Path, terminology: Terminology) -> Names | None:
+    """The same from a release of the same encoder and list, where there is one: embedding takes minutes."""
+    listed = list(vector_names(terminology))
+    texts = [name.text for name in listed]
+    vectors = known_vectors(release, texts)
+    return None if vectors is None else Names([name.code for name in listed], *word_table(texts), vectors)
 
 
 def dictionary_examples(terminology: Terminology, ontology: Path) -> list[Example]:
@@ -150,6 +161,7 @@ def claim_records(
     examples: Examples,
     origins: Sequence[Example],
     encoder: MentionEncoder,
+    other_mentions: Path,
     *,
     seed: int,
     verbatim: int = 2500,
@@ -176,7 +188,41 @@ def claim_records(
     finder = CandidateFinder(terminology, defaults, names, examples)
     listed = source.sample(list(vector_names(terminology)), verbatim)
     pairs = [(_as_written(source.choice(varied(name.text)), source), name.code) for name in listed]
-    return ranked + _claims(pairs, finder, lookup, defaults, encoder)
+    ranked += _claims(pairs, finder, lookup, defaults, encoder)
+    return ranked + no_disease_records(other_mentions, finder, lookup, encoder, seed=seed)
+
+
+def no_disease_records(
+    path: Path, finder: CandidateFinder, lookup: NameLookup, encoder: MentionEncoder, *, seed: int, most: int = 1500
+) -> list[Ranked]:
+    """Mentions of anatomy, drugs, tests and procedures: none of their candidates is right."""
+    found = {
+        text.lower()
+        for sentence in read_iob2(path, GUIDELINES["clincode"])
+        for text, kind in _mentions(sentence)
+        if kind != "DIAG"
+    }
+    texts = random.Random(seed).sample(sorted(found), min(most, len(found)))
+    ranked = []
+    for text, (near_names, near_examples) in zip(texts, finder.nearest(encoder.embed(texts)), strict=True):
+        candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
+        right = np.zeros(len(candidates.codes) + 1, dtype=np.float32)
+        right[-1] = 1
+        ranked.append(Ranked(text, candidates, right, frozenset()))
+    return ranked
+
+
+def _mentions(sentence: TaggedSentence) -> Iterator[tuple[str, str]]:
+    """Words and type of each mention of a sentence."""
+    words: list[str] = []
+    kind = ""
+    for word, tag in (*zip(sentence.words, sentence.tags, strict=True), ("", OUTSIDE)):
+        if words and not (tag.startswith("I-") and tag[2:] == kind):
+            yield " ".join(words), kind
+            words = []
+        if tag != OUTSIDE:
+            words.append(word)
+            kind = tag[2:]
 
 
 def _as_written(name: str, source: random.Random) -> str:
@@ -228,7 +274,7 @@ def fit_ranker(records: Sequence[Ranked], size: Size, *, seed: int) -> Ranker:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, size.epochs)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(size.epochs):
-        for batch in torch.randperm(len(records), generator=generator).split(64):
+        for batch in torch.split(torch.randperm(len(records), generator=generator), 64):
             scores = output(torch.tanh(hidden(padded[batch]))).squeeze(-1).masked_fill(~mask[batch], -1e4)
             likely = scores.log_softmax(-1).masked_fill(right[batch] == 0, -1e4).logsumexp(-1)
             optimizer.zero_grad()
@@ -288,10 +334,10 @@ def fit(encoder_folder_: Path, package: str, data: Path, out: Path, *, dimension
     encoder = MentionEncoder.load(release_encoder(package, encoder_folder_, out), dimensions)
     records = list(read_records(data / TRAIN))
     origins = dictionary_examples(terminology, data / ONTOLOGY) + learnt_examples(records, terminology)
-    names = embedded_names(terminology, encoder)
+    names = known_names(out, terminology) or embedded_names(terminology, encoder)
     examples = embedded_examples(origins, encoder)
     ranked = gather(records, terminology, names, examples, origins, encoder, hide_own=True)
-    claimed = claim_records(terminology, names, examples, origins, encoder, seed=seed)
+    claimed = claim_records(terminology, names, examples, origins, encoder, data / OTHERS, seed=seed)
     held, held_claims = out_of_fold(ranked, CONCEPTS, seed=seed), out_of_fold(claimed, CLAIMS, seed=seed)
     concepts = calibrated(fit_ranker(ranked, CONCEPTS, seed=seed), ranked, held)
     claims = calibrated(fit_ranker(claimed, CLAIMS, seed=seed), claimed, held_claims)
@@ -306,7 +352,7 @@ def fit(encoder_folder_: Path, package: str, data: Path, out: Path, *, dimension
         "icd10cm": terminology.release,
         "training": {
             "seed": seed,
-            "data": {name: sha256_of(data / name) for name in (TRAIN, ONTOLOGY)},
+            "data": {name: sha256_of(data / name) for name in (TRAIN, ONTOLOGY, OTHERS)},
             "mentions": len(records),
             "examples": len(origins),
             "curated": len(claimed),

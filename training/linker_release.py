@@ -91,6 +91,18 @@ def write_release(folder: Path, model: LinkingModel, texts: list[str], manifest:
     (folder / MANIFEST_FILE).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
+def known_vectors(release: Path, texts: list[str]) -> Int8Array | None:
+    """Vectors of these names in a release whose encoder is that of its manifest; None where it has none."""
+    if not (release / MANIFEST_FILE).exists():
+        return None
+    manifest = _manifest(release)
+    same = sha256_of(release / DELTA_FILE) == manifest["sha256"][DELTA_FILE]
+    if not same or _texts_hash(texts) != manifest["names_sha256"]:
+        return None
+    vectors: Int8Array = load_file(release / VECTORS_FILE)["names"]
+    return vectors
+
+
 def build_linker(release: Path, terminology: Terminology, out: Path) -> Path:
     """Release and list → the folder ``out`` that ``clincode.pipeline.load_linker`` reads.
 

@@ -37,20 +37,16 @@ def first_code_confidences(records: Sequence[LinkingRecord], linker: IcdLinker) 
     return pairs
 
 
-def write_linking_report(linker: IcdLinker, data: Path, out: Path) -> tuple[float, int]:
-    """Draw ``out/linking-reliability.png``; returns the expected calibration error and the number of mentions.
+def write_linking_report(records: Sequence[LinkingRecord], linker: IcdLinker, out: Path) -> float:
+    """Draw ``out/linking-reliability.png``; returns the expected calibration error over ten bins.
 
     Raises:
-        CorpusError: the records are missing or malformed; names file and line.
         ValueError: matplotlib is not installed.
     """
-    records = list(read_records(data / DEVEL))
-    if not records:
-        raise CorpusError(f"{data / DEVEL}: no records")
     error, rows = reliability(first_code_confidences(records, linker))
     out.mkdir(parents=True, exist_ok=True)
     saved(plot_reliability(rows, error, "First ICD-10-CM code of a mention, BC5CDR devel"), out / PICTURE)
-    return error, len(records)
+    return error
 
 
 def main(
@@ -60,11 +56,14 @@ def main(
 ) -> None:
     """Draw how reliable the linker's confidences are."""
     try:
-        error, count = write_linking_report(load_linker(bundle), data, out)
-    except (BundleError, ResourceError, CorpusError) as fault:
+        records = list(read_records(data / DEVEL))
+        if not records:
+            raise CorpusError(f"{data / DEVEL}: no records")
+        error = write_linking_report(records, load_linker(bundle), out)
+    except (BundleError, ResourceError, ValueError) as fault:
         typer.echo(f"error: {fault}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{out / PICTURE}: ECE {error:.4f} on {count} mentions")
+    typer.echo(f"{out / PICTURE}: ECE {error:.4f} on {len(records)} mentions")
 
 
 if __name__ == "__main__":

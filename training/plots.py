@@ -71,11 +71,11 @@ def plot_reliability(rows: Sequence[tuple[float, float, int]], ece: float, title
     if rows:
         confidence, right, counts = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
         axis.vlines(confidence, np.minimum(confidence, right), np.maximum(confidence, right), color=RED, linewidth=1.2)
-        axis.scatter(confidence, right, s=30 + 570 * counts / counts.max(), color=BLUE, edgecolor="white", zorder=3)
+        axis.scatter(confidence, right, s=20 + 280 * counts / counts.max(), color=BLUE, edgecolor="white", zorder=3)
         for x, y, count in rows:
-            place = {"xytext": (9, -13), "textcoords": "offset points"}
+            place = {"xytext": (10, -14), "textcoords": "offset points"}
             axis.annotate(f"{count:,}", (x, y), fontsize=8, color="#1d2733", **place)
-    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
+    axis.set(xlim=(-0.05, 1.12), ylim=(-0.05, 1.05), xlabel="mean confidence", ylabel="share right")
     axis.set_title(f"{title}\nECE {ece:.3f}, {sum(count for *_, count in rows):,} answers", fontsize=11)
     axis.grid(color="#e3e8ee")
     axis.legend(loc="upper left", frameon=False)
@@ -87,7 +87,7 @@ def plot_causes(counts: Mapping[str, int]) -> Any:
     figure, axis = canvas(7, 1.1 + 0.38 * max(len(counts), 1))
     total = max(sum(counts.values()), 1)
     bars = axis.barh(range(len(counts)), list(counts.values()), height=0.7, color=BLUE)
-    axis.bar_label(bars, [f"{count:,}  {count / total:.0%}" for count in counts.values()], padding=4, fontsize=9)
+    axis.bar_label(bars, [f"{count:,}  {count / total:.1%}" for count in counts.values()], padding=4, fontsize=9)
     axis.set(yticks=range(len(counts)), yticklabels=list(counts), xlabel="missed codes")
     axis.margins(x=0.16)
     axis.invert_yaxis()

@@ -129,7 +129,7 @@ def _neighbours(run: _Run, source: random.Random) -> Tensor:
     """Indices of the nearest other groups of each, by one name of each: ``(groups, neighbours)``."""
     vectors = run.embed_all([source.choice(group.names) for group in run.groups], "neighbours")
     found = []
-    for block in vectors.split(2048):
+    for block in torch.split(vectors, 2048):
         found.append((block @ vectors.T).topk(run.config.neighbours + 1, dim=1).indices[:, 1:])
     return torch.cat(found)
 
@@ -160,11 +160,12 @@ def train(config: AlignmentConfig, data: Path, out: Path, *, resume: bool) -> No
         progress = tqdm(batches(run, source, hard=epoch > 0), desc=f"epoch {epoch + 1}", unit="batch")
         for batch in progress:
             run.encoder.train()
-            one, other = ([_noisy(pair[side], config, source) for pair in batch] for side in (1, 2))
+            one = [_noisy(first_name, config, source) for _, first_name, _ in batch]
+            other = [_noisy(second_name, config, source) for _, _, second_name in batch]
             vectors = run.embed([*one, *other])
             same = _same(batch, names)
             loss = alignment_loss(vectors[: len(batch)], vectors[len(batch) :], same, dimensions, config.temperature)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             schedule.step()

@@ -8,10 +8,11 @@ What follows redaction sees the masked text alone; its offsets are those of the 
 leaves the others alone.
 """
 
+import os
 import time
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -150,12 +151,12 @@ class Pipeline:
             dosed = with_doses(item.text, decoded)
             found = [span for span in dosed if not _is_no_mention(item.text, span, item.redactions)]
         with _timed(stage_ms, "senses"):
-            named = self._names.find(item.text, item.sentences)
-            found = with_names(found, [name for name in named if not _is_no_mention(item.text, name, item.redactions)])
             words = resolve_words(item.text, item.sentences, found)
             meant = with_words(item.text, found, words)
             uses = resolve_abbreviations(item.text, item.sentences, meant)
-            spans = with_abbreviations(meant, uses)
+            named = self._names.find(item.text, item.sentences)
+            kept = [name for name in named if not _is_no_mention(item.text, name, item.redactions)]
+            spans = with_names(with_abbreviations(meant, uses), kept)
         with _timed(stage_ms, "assertions"):
             asserted = tuple(_assert_all(item.text, item.sentences, spans))
         with _timed(stage_ms, "references"):
@@ -190,15 +191,19 @@ class Pipeline:
         return NoteStatistics(stage_ms, confidence, float(token_entropy(logits).mean()), outside)
 
 
-def load_linker(folder: Path, *, device: str | None = None, precision: str = "fp32") -> IcdLinker:
+def load_linker(
+    folder: Path, *, device: str | None = None, precision: str = "fp32", environ: Mapping[str, str] = os.environ
+) -> IcdLinker:
     """The linker of a bundle: terminology, and encoder and ranker where the bundle has them.
+
+    ``environ`` names the user's own sources of names (``clincode.icd.sources``).
 
     Raises:
         BundleError: a file is missing, damaged or does not fit; the message names it.
         ResourceError: a file of the user's own sources of names is missing or malformed.
     """
     terminology = Terminology.load(folder / TERMINOLOGY_FILE)
-    own = own_names(terminology)
+    own = own_names(terminology, environ)
     if not (folder / LINKER_FOLDER).is_dir():
         return IcdLinker(terminology, own=own)
     model = LinkingModel.load(folder / LINKER_FOLDER, terminology)

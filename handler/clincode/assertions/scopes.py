@@ -62,7 +62,8 @@ def assert_context(
     cues = sorted([*cues, *signs], key=lambda match: match.start) if signs else cues
     outside = _without_terminators_inside(cues, sorted((mention.start, mention.end) for mention in mentions))
     starts = [match.start for match in outside]
-    return tuple(_assertion(text, sentence, mention, outside, starts) for mention in mentions)
+    tests = [mention for mention in mentions if mention.type is EntityType.TEST]
+    return tuple(_assertion(text, sentence, mention, outside, starts, tests) for mention in mentions)
 
 
 def _without_terminators_inside(cues: Sequence[CueMatch], mentions: Sequence[tuple[int, int]]) -> list[CueMatch]:
@@ -77,7 +78,12 @@ def _without_terminators_inside(cues: Sequence[CueMatch], mentions: Sequence[tup
 
 
 def _assertion(
-    text: str, sentence: Sentence, mention: Span, cues: Sequence[CueMatch], starts: Sequence[int]
+    text: str,
+    sentence: Sentence,
+    mention: Span,
+    cues: Sequence[CueMatch],
+    starts: Sequence[int],
+    tests: Sequence[Span],
 ) -> Assertion:
     """``starts`` are those of ``cues``, which come in their order."""
     defaults = SECTION_DEFAULTS.get(sentence.section or "", {})
@@ -89,6 +95,8 @@ def _assertion(
         *(match for match in cues[first:last] if _opens(match, mention)),
         *_reaching(text, mention, cues[last : last + _FARTHEST], Direction.BACKWARD),
     ):
+        if _is_of_a_test(match, mention, tests):
+            continue
         # Of several cues of a kind the nearest is named.
         nearest = by_category.get(match.cue.category)
         if nearest is None or _distance(match, mention) < _distance(nearest, mention):
@@ -154,6 +162,11 @@ def _opens(match: CueMatch, mention: Span) -> bool:
 
 def _is_result(cue: Cue, mention: Span) -> bool:
     return mention.type is EntityType.TEST and (cue.phrase in _RESULTS or cue.phrase == YEAR)
+
+
+def _is_of_a_test(match: CueMatch, mention: Span, tests: Sequence[Span]) -> bool:
+    """Whether a result is that of a test between it and the mention: "hyperemesis at 9 weeks, ketones negative"."""
+    return match.cue.phrase in _RESULTS and any(mention.end <= test.start and test.end <= match.start for test in tests)
 
 
 def _certainty(cues: dict[Category, CueMatch], mention: Span) -> tuple[Certainty, CueMatch | None]:

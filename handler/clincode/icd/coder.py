@@ -7,7 +7,7 @@ Which mention gives a code follows the official guidelines for coding and report
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -21,7 +21,7 @@ from clincode.icd.mention import Mention
 from clincode.icd.note_list import Entry, NoteList, merged
 from clincode.icd.said import Said, said_around, side_of
 from clincode.icd.specificity import Specifier
-from clincode.icd.wordings import Wordings
+from clincode.icd.wordings import Wording, Wordings
 from clincode.types import (
     Assertion,
     Certainty,
@@ -38,10 +38,10 @@ WEAKEST_SUGGESTION = 0.05
 STATUS_CONFIDENCE = 0.6
 _NEARLY = 0.3
 """A wording that says more is taken where it is at least so sure, compared with the surest."""
-_DECIDED = 0.6
+_DECIDED, _UNSURE, _INSIDE = 0.6, 0.4, 0.7
 _SAYING_LITTLE = (
     *("C80", "D36.9", "D48.9", "D49.9", "T07", "T14", "T30", "R52", "R22.9", "M25.9", "M86.9", "L02.91", "L03.90"),
-    *("I82.9", "I74.9", "M79.9", "S09.9"),
+    *("I82.9", "I74.9", "M79.9", "S09.9", "M19.9", "M13.9", "L98.4", "I72.9", "K46.9", "D09.9", "C79.9", "I70.9"),
 )
 _USE_OF_SUBSTANCES = ("F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19")
 """Their codes say themselves whether the use is over; a social history is about now."""
@@ -56,6 +56,8 @@ _LINK = re.compile(
     r"|because|after)(?!\w)",
     re.IGNORECASE,
 )
+_CAUSES = {"J12.82": "U07.1"}
+"""Codes that say their cause in their title, and the code of that cause, which goes first."""
 _OF_FAMILY = frozenset({"FAMILY_HISTORY"})
 
 
@@ -94,7 +96,7 @@ class Coder:
             *self._conditions(mentions, suggestions, contexts, note_type),
             *self._statuses(text, sentences, mentions),
         ]
-        entries = self._one_diabetes(entries, mentions)
+        entries = self._one_diabetes(_with_cause(entries), mentions)
         entries += _weeks(entries, text)
         entries = self._combined(text, merged(entries), mentions, contexts)
         return Coded(tuple(suggestions), tuple(self._list.listed(entries)))
@@ -104,29 +106,48 @@ class Coder:
     def _suggestions(
         self, text: str, mentions: Sequence[Mention], contexts: Sequence[Said | None]
     ) -> list[tuple[CodeCandidate, ...]]:
-        asked: dict[int, tuple[str, ...]] = {
+        asked = {
             i: tuple(dict.fromkeys(self._wordings.of(text, mentions, i)))
             for i, said in enumerate(contexts)
             if said is not None
         }
-        unique = list(dict.fromkeys(wording for wordings in asked.values() for wording in wordings))
-        rankings = dict(zip(unique, self.linker.link_all(unique), strict=True))
-        found: list[tuple[CodeCandidate, ...]] = []
-        for i, said in enumerate(contexts):
-            candidates: tuple[CodeCandidate, ...] = ()
-            if said is not None:
-                candidates = self._specific(
-                    _best_wording([rankings[wording] for wording in asked[i]]),
-                    said,
-                    text[mentions[i].sentence.start : mentions[i].sentence.end],
-                )
-            found.append(candidates)
-        return found
+        fitted = self._ranked(text, mentions, contexts, asked)
+        unsure = {
+            i: tuple(self._wordings.inside(mentions[i]))
+            for i, rankings in fitted.items()
+            if not rankings or max(r[0].confidence for _, r in rankings) < _UNSURE
+        }
+        for i, rankings in self._ranked(text, mentions, contexts, unsure).items():
+            fitted[i] += [
+                (wording, [replace(c, confidence=c.confidence * _INSIDE) for c in r]) for wording, r in rankings
+            ]
+        return [
+            () if said is None else self._specific(_best_wording(fitted[i]), said) for i, said in enumerate(contexts)
+        ]
 
-    def _specific(self, candidates: Sequence[CodeCandidate], said: Said, text: str) -> tuple[CodeCandidate, ...]:
+    def _ranked(
+        self,
+        text: str,
+        mentions: Sequence[Mention],
+        contexts: Sequence[Said | None],
+        asked: Mapping[int, Sequence[Wording]],
+    ) -> dict[int, list[tuple[Wording, list[CodeCandidate]]]]:
+        """Candidates of every wording of each mention, those that do not fit the patient last; all in one go."""
+        unique = list(dict.fromkeys(wording.text for wordings in asked.values() for wording in wordings))
+        rankings = dict(zip(unique, self.linker.link_all(unique), strict=True))
+        fitted: dict[int, list[tuple[Wording, list[CodeCandidate]]]] = {}
+        for i, wordings in asked.items():
+            said = contexts[i]
+            if said is not None:
+                sentence = text[mentions[i].sentence.start : mentions[i].sentence.end]
+                ranked = [(wording, fitting(rankings[wording.text], said, sentence)) for wording in wordings]
+                fitted[i] = [(wording, candidates) for wording, candidates in ranked if candidates]
+        return fitted
+
+    def _specific(self, candidates: Sequence[CodeCandidate], said: Said) -> tuple[CodeCandidate, ...]:
         """The candidates as the note says them in particular, each code once."""
         best: dict[str, float] = {}
-        for candidate in fitting(candidates, said, text):
+        for candidate in candidates:
             if candidate.confidence >= WEAKEST_SUGGESTION:
                 code = self._specifier.refine(candidate.code, said)
                 best[code] = min(1.0, best.get(code, 0.0) + candidate.confidence)
@@ -221,18 +242,32 @@ class Coder:
         return merged(result)
 
 
-def _best_wording(rankings: Sequence[tuple[CodeCandidate, ...]]) -> tuple[CodeCandidate, ...]:
+def _best_wording(ranked: Sequence[tuple[Wording, Sequence[CodeCandidate]]]) -> Sequence[CodeCandidate]:
     """The ranking of the wording that says most, unless one that says less is clearly surer.
 
-    It must be of the same category, unless the surest code is one of those that say nothing of site or kind.
+    Where the mention's own words settle the category, what stands next to them only tells its codes apart, which is not
+    for the ranking; unless they name one of the codes that say nothing of site or kind.
     """
-    found = [ranking for ranking in rankings if ranking]
-    if not found:
-        return ()
-    first = max(found, key=lambda ranking: ranking[0].confidence)[0]
-    if first.confidence >= _DECIDED and not first.code.startswith(_SAYING_LITTLE):
-        found = [ranking for ranking in found if ranking[0].code[:3] == first.code[:3]]
-    return [ranking for ranking in found if ranking[0].confidence >= _NEARLY * first.confidence][-1]
+    own = _surest([candidates for wording, candidates in ranked if not wording.is_joint])
+    if own is not None and own.confidence >= _DECIDED and not own.code.startswith(_SAYING_LITTLE):
+        same = [c for wording, c in ranked if not wording.is_joint and c[0].code[:3] == own.code[:3]]
+        return [c for c in same if c[0].confidence >= _NEARLY * own.confidence][-1]
+    surest = _surest([candidates for _, candidates in ranked])
+    return () if surest is None else [c for _, c in ranked if c[0].confidence >= _NEARLY * surest.confidence][-1]
+
+
+def _surest(rankings: Sequence[Sequence[CodeCandidate]]) -> CodeCandidate | None:
+    return max((candidates[0] for candidates in rankings), key=lambda first: first.confidence, default=None)
+
+
+def _with_cause(entries: Sequence[Entry]) -> list[Entry]:
+    known = {entry.code for entry in entries}
+    causes = [
+        replace(entry, code=_CAUSES[entry.code])
+        for entry in entries
+        if entry.code in _CAUSES and _CAUSES[entry.code] not in known
+    ]
+    return [*entries, *causes]
 
 
 def _weeks(entries: Sequence[Entry], text: str) -> list[Entry]:

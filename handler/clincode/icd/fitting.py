@@ -7,7 +7,7 @@ from dataclasses import replace
 from clincode.icd.said import Said
 from clincode.types import CodeCandidate
 
-_ODD = 0.1
+_ODD = 0.02
 """What is left of the confidence in a code that does not fit."""
 _SURE = 0.5
 _FRACTURE = re.compile(r"\bfractures?\b|\bfx\b", re.IGNORECASE)

@@ -72,7 +72,7 @@ class LinkingModel:
     threshold: float
 
     def save(self, folder: Path) -> None:
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             "names.word_ids": self.names.word_ids,
             "names.starts": self.names.starts,
             "names.weights": self.names.weights,

@@ -17,6 +17,9 @@ from clincode.types import Sentence, Span
 CONFIDENCE = 0.6
 """Of a mention that only its name found."""
 _WORD = re.compile(r"[^\W_]+(?:['’]s\b)?")
+_INITIAL = re.compile(r"\b[A-Z]\.(?= [a-z])")
+"""As in "C. difficile"."""
+_PARTING = re.compile(r"[\n.;:]")
 _LONGEST = 8
 _LEAST_LETTERS = 7
 _NEVER_ALONE = frozenset(
@@ -59,33 +62,34 @@ class NameScanner:
 
     index: TermIndex
 
-    def find(self, text: str, sentences: Sequence[Sentence]) -> Iterator[Span]:
-        """The longest names, from left to right, none over another or over the end of a sentence."""
-        for sentence in sentences:
-            yield from self._in_sentence(text, sentence)
+    def find(self, text: str, sentences: Sequence[Sentence], *, least_letters: int = _LEAST_LETTERS) -> Iterator[Span]:
+        """The longest names, from left to right, none over another or over the end of a sentence.
 
-    def _in_sentence(self, text: str, sentence: Sentence) -> Iterator[Span]:
+        ``least_letters`` are those of a name of one word.
+        """
+        for sentence in sentences:
+            yield from self._in_sentence(text, sentence, least_letters)
+
+    def _in_sentence(self, text: str, sentence: Sentence, least_letters: int) -> Iterator[Span]:
         words = [(match.start(), match.end()) for match in _WORD.finditer(text, sentence.start, sentence.end)]
         at = 0
         while at < len(words):
             start = words[at][0]
             first = canonical_word(text[start : words[at][1]].lower())
             longest = min(self.index.longest_from(first), len(words) - at, _LONGEST)
-            size = next(
-                (n for n in range(longest, 0, -1) if self._is_name(text[start : words[at + n - 1][1]], n)),
-                0,
-            )
+            ends = ((n, words[at + n - 1][1]) for n in range(longest, 0, -1))
+            size = next((n for n, end in ends if self._is_name(text[start:end], n, least_letters)), 0)
             if size:
                 yield Span(start, words[at + size - 1][1], EntityType.DIAGNOSIS, CONFIDENCE)
             at += size or 1
 
-    def _is_name(self, phrase: str, words: int) -> bool:
-        if "\n" in phrase or "." in phrase or ";" in phrase or ":" in phrase:
+    def _is_name(self, phrase: str, words: int, least_letters: int) -> bool:
+        if _PARTING.search(_INITIAL.sub(" ", phrase)):
             return False
         lowered = " ".join(phrase.split()).lower()
         if not canonical_words(lowered.split()[0]) or not canonical_words(lowered.split()[-1]):
             return False  # "edema of the": what a name ends in means something
-        if words == 1 and (len(phrase) < _LEAST_LETTERS or lowered in _NEVER_ALONE):
+        if words == 1 and (len(phrase) < least_letters or lowered in _NEVER_ALONE):
             return False
         return self.index.is_name(lowered, whole=words > 1)
 

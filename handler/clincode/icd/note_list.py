@@ -8,11 +8,14 @@ from clincode.types import NoteCode
 
 _SYMPTOMS = (
     *("R", "L29", "L85.3", "M25.5", "M25.6", "M79.1", "M79.6", "M54.9", "H57.1", "H92.0"),
-    *("N64.4", "J34.89", "K30", "F51.9", "M43.6"),
+    *("N64.4", "J34.89", "K30", "F51.9", "M43.6", "M54.5", "E87.7"),
 )
 """Beginnings of codes of what a patient feels or a doctor sees, in whatever chapter."""
 _HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z87", "Z34", "Z00", "Z23", "Z12")
+_FIRST = ("O", "A40", "A41", "U07.1", "Z51")
+"""Codes that the guidelines put first: pregnancy, sepsis, COVID-19, an encounter for treatment of a cancer."""
 _SURE = 0.5
+_AS_SURE = 0.6
 _ANY_INJURY = ("T14", "T07", "T30")
 """Injuries of which nothing is said but that there is one."""
 
@@ -64,6 +67,7 @@ class NoteList:
         return any(
             other.code != code
             and other.code[:size] == code[:size]
+            and other.confidence >= _AS_SURE * entry.confidence
             and not self.conventions.is_unspecified(other.code)
             and "without complications" not in self.conventions.terminology.title(other.code)
             and (len(code) < 8 or other.code[-1] == code[-1])
@@ -72,7 +76,7 @@ class NoteList:
 
     def _rank(self, code: str, codes: Sequence[str]) -> int:
         """0 for what stands first: conditions; then what follows from them, symptoms, and last what is only so."""
-        if code[0] == "O":
+        if code.startswith(_FIRST):
             return 0
         if code[0] in "VWXY":
             return 7
@@ -107,6 +111,8 @@ def _is_idle(entry: Entry, entries: Sequence[Entry]) -> bool:
     others = [other.code for other in entries]
     if entry.code.startswith("Z3A"):
         return not any(code[0] == "O" and code[:3] > "O08" for code in others)
+    if entry.code == "O80":  # a delivery without anything else
+        return any(code != "O80" and code.startswith(("O", "Z38")) for code in others)
     if entry.code == "Z33.1":
         return any(code[0] == "O" or code.startswith(("Z34", "Z3A")) for code in others)
     return entry.code.startswith("Z68") and not any(code.startswith(("E4", "E66", "R63", "O99.2")) for code in others)

@@ -35,6 +35,8 @@ _WRITTEN_OUT = (
     (re.compile(r"\b[LR]LE\b"), "lower limb extremity"),
     (re.compile(r"\b[LR]UE\b"), "upper limb extremity"),
 )
+_KNOWN_BY, _NOT_FAR = 12, 160
+_STAGE = re.compile(r"\bstage (?:\d[ab]?|[IV]+[ab]?)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|b/l|bilat)\b|\bOU\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)"
@@ -49,8 +51,8 @@ class Said:
     """``near`` are canonical words of the mention and what stands next to it, ``far`` those of its sentence.
 
     ``implied`` is what the near words imply. ``neighbours`` are the words around each other disease of the sentence.
-    ``denied`` are words that the sentence denies. ``trimester`` is 0 where none is said. ``side`` is that of the mention, else the nearest of its sentence, else the
-    only one that the note names.
+    ``denied`` are words that the sentence denies. ``trimester`` is 0 where none is said. ``side`` is that of the
+    mention, else the nearest of its sentence, else the only one that the note names.
     """
 
     mention: frozenset[str]
@@ -79,7 +81,11 @@ def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, n
         meaning(near) | meaning(mention),
         meaning(sentence) | meaning(mention),
         implied(meaning(near) | meaning(mention)),
-        side_of(mention) or side_of(near) or nearest_side(sentence, at) or side_of(note),
+        side_of(mention)
+        or side_of(near)
+        or nearest_side(sentence, at)
+        or side_of(note)
+        or preceding_side(note, sentence),
         encounter,
         is_open(near) or is_open(mention),
         healing_of(sentence),
@@ -149,6 +155,13 @@ def nearest_side(sentence: str, at: int) -> Side | None:
     return min(found)[1] if found else None
 
 
+def preceding_side(note: str, sentence: str) -> Side | None:
+    """The last side that is named before a sentence, not far from it: "Left shoulder … This is a frozen shoulder."."""
+    place = note.find(sentence.strip()[:_KNOWN_BY])
+    before = note[max(0, place - _NOT_FAR) : place] if place > 0 else ""
+    return nearest_side(before, len(before)) if before else None
+
+
 @cache
 def _implications() -> dict[str, frozenset[str]]:
     table: dict[str, frozenset[str]] = {}
@@ -181,6 +194,7 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     others = [m for m in mentions if m is not mention and m.sentence == sentence and not m.assertion.is_negated]
     neighbours = [f"{m.text} {_around(shown, sentence, m, mentions)}" for m in others if m.is_disease]
     shown = " ".join([shown, *(m.text for m in others)])  # abbreviations written out
+    near = f"{near} {_stage_of_the_note(text, near)}"
     said = said_of(
         corrected(own if own.strip() else mention.text),
         with_vertebrae(corrected(near)),
@@ -195,7 +209,22 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
 
 def _around(shown: str, sentence: Sentence, mention: Mention, mentions: Sequence[Mention]) -> str:
     """What a sentence says between the diseases before and after a mention."""
-    diseases = [m.span for m in mentions if m is not mention and m.is_disease and m.sentence == sentence]
+    diseases = [
+        m.span
+        for m in mentions
+        if m is not mention and m.is_disease and m.sentence == sentence and not _touch(m.span, mention.span)
+    ]
     start = max([sentence.start, *(span.end for span in diseases if span.end <= mention.span.start)])
     end = min([sentence.end, *(span.start for span in diseases if span.start >= mention.span.end)])
     return shown[start - sentence.start : end - sentence.start]
+
+
+def _stage_of_the_note(note: str, near: str) -> str:
+    """The stage that the note names, if it names one alone and nothing near the mention does."""
+    stages = {match.group().lower() for match in _STAGE.finditer(note)}
+    return stages.pop() if len(stages) == 1 and not _STAGE.search(near) else ""
+
+
+def _touch(one: Span, other: Span) -> bool:
+    """Whether nothing but a space is between two mentions: what belongs together was found in pieces."""
+    return -1 <= one.end - other.start <= 0 or -1 <= other.end - one.start <= 0

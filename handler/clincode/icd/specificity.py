@@ -29,7 +29,8 @@ _FACETS = frozenset(
 _FREE = frozenset(
     words(
         "unspecified nos type site part organism classified elsewhere other specified disease disorder condition"
-        " syndrome skin subcutaneous tissue female male mention encounter episode status cause codes applicable conditions bone"
+        " syndrome skin subcutaneous tissue female male mention encounter episode status cause codes applicable"
+        " conditions bone"
     )
 )
 _FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
@@ -53,8 +54,8 @@ _OF_SIDE = 0.2
 class _Name:
     """Sets of words of which one each must be said, a set of one word being that word.
 
-    ``sided`` are those behind a side (", right ankle and foot"), which notes often leave unsaid; ``denied`` are words that
-    the name denies.
+    ``sided`` are those behind a side (", right ankle and foot"), which notes often leave unsaid; ``denied`` are words
+    that the name denies.
     """
 
     asked: tuple[frozenset[str], ...]
@@ -206,7 +207,8 @@ def _forms(text: str) -> Iterator[_Name]:
     main = plain[: tail.start()] if tail else plain
     sided = tuple(_asked(tail.group()) if tail else ())
     for form in dict.fromkeys((_BRACKETS.sub(" ", main), _synonym_in_brackets(main))):
-        yield _Name(tuple(_asked(form)), _OTHER.search(text) is not None, denied, sided)
+        asked = tuple(_asked(form))
+        yield _Name(asked, _OTHER.search(text) is not None, denied.difference(*asked), sided)
 
 
 def _asked(text: str) -> list[frozenset[str]]:

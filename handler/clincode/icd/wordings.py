@@ -9,6 +9,7 @@ from clincode.icd.linker import IcdLinker
 from clincode.icd.mention import Mention
 from clincode.icd.vertebrae import with_vertebrae
 from clincode.labels import EntityType
+from clincode.types import Sentence
 
 _BETWEEN = re.compile(
     r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:a|an|the|his|her|their|both|left|right)\s+)*",
@@ -16,7 +17,7 @@ _BETWEEN = re.compile(
 )
 _BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
 _NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
-_SIDE_WORDS = re.compile(r"\b(?:left|right|bilateral|lt|rt)(?:-sided)?\b,?\s*", re.IGNORECASE)
+_SIDE_WORDS = re.compile(r"\b(?i:left|right|bilateral|lt|rt)(?i:-sided)?\b,?\s*|\b(?:OD|OS|OU|[LR](?= [a-z]))\b,?\s*")
 _MEASURED = re.compile(
     r"(?:BP|blood pressure|HR|heart rate|pulse|RR|temp(?:erature)?|SpO2|O2 sats?|weight|BMI|vitals?|r/o)", re.IGNORECASE
 )
@@ -28,12 +29,20 @@ _METASTASIS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """``is_joint`` is true of one that a part of the body was put to."""
+
+    text: str
+    is_joint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wordings:
     """Makes the wordings of a mention, those that say least first."""
 
     linker: IcdLinker
 
-    def of(self, text: str, mentions: Sequence[Mention], index: int) -> Iterator[str]:
+    def of(self, text: str, mentions: Sequence[Mention], index: int) -> Iterator[Wording]:
         """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
         mention = mentions[index]
         corrected = self.linker.speller.corrected(mention.text)
@@ -41,11 +50,11 @@ class Wordings:
             return
         plain = _SIDE_WORDS.sub("", corrected).strip()
         if plain:
-            yield plain
-        yield corrected
-        yield from self._longer(text, mention, corrected)
+            yield Wording(plain)
+        yield Wording(corrected)
+        yield from self._longer(text, mention, plain or corrected)
         if match := _METASTASIS.match(corrected):
-            yield f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}"
+            yield Wording(f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}")
         for other in mentions[max(0, index - 1) : index + 2]:
             if other.span.type is EntityType.ANATOMY and other.sentence == mention.sentence:
                 first, second = sorted((mention, other), key=lambda m: m.span.start)
@@ -53,9 +62,9 @@ class Wordings:
                 if first.span.end <= second.span.start and _BETWEEN.fullmatch(between):
                     joint = self.linker.speller.corrected(f"{first.text} {between.strip()} {second.text}")
                     joint = " ".join(_SIDE_WORDS.sub("", with_vertebrae(joint)).split())
-                    yield joint
+                    yield Wording(joint, is_joint=True)
 
-    def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[str]:
+    def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[Wording]:
         """The mention with the word or two before it, where that is a name: "seropositive", "post-traumatic"."""
         before = _BEFORE.search(text[mention.sentence.start : mention.span.start])
         if before is None:
@@ -65,4 +74,10 @@ class Wordings:
             longer = self.linker.speller.corrected(f"{' '.join(taken[-count:])} {corrected}")
             found = self.linker.lookup.find(longer)
             if found and found[0].kind in _NAMED and not found[0].guessed:
-                yield longer
+                yield Wording(longer)
+
+    def inside(self, mention: Mention) -> Iterator[Wording]:
+        """Names that stand in a mention whose own words name nothing: "gout flare" in "gout flare right big toe"."""
+        corrected = self.linker.speller.corrected(mention.text)
+        for name in self.linker.lookup.scanner.find(corrected, [Sentence(0, len(corrected))], least_letters=4):
+            yield Wording(corrected[name.start : name.end])

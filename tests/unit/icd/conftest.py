@@ -22,6 +22,7 @@ from clincode.icd.terminology import TabularList
 from clincode.icd.vector_names import vector_names
 from clincode.labels import EntityType
 from clincode.sections import split_sentences
+from clincode.senses import expanded, resolve_abbreviations
 from clincode.types import Assertion, Certainty, Experiencer, FloatArray, Sentence, Span, Temporality
 
 DIMENSIONS = 96
@@ -63,7 +64,10 @@ class MarkedNote:
 
 @pytest.fixture(scope="session")
 def marked() -> Callable[[str], MarkedNote]:
-    """Reads a note with its mentions in braces: "{asthma}", "{asthma|negated}", "{knee|ANATOMY}"."""
+    """Reads a note with its mentions in braces: "{asthma}", "{asthma|negated}", "{knee|ANATOMY}".
+
+    Abbreviations are written out as the pipeline does.
+    """
     return _marked
 
 
@@ -76,13 +80,17 @@ def _marked(note: str) -> MarkedNote:
         at = match.end()
     text += note[at:]
     sentences = split_sentences(text)
+    typed = [Span(start, end, _type(said), 0.9) for start, end, said in spans]
+    uses = resolve_abbreviations(text, sentences, typed)
     mentions = []
-    for start, end, said in spans:
-        kinds = [EntityType(word) for word in said if word.isupper()]
-        sentence = next(each for each in sentences if each.start <= start and end <= each.end)
-        span = Span(start, end, kinds[0] if kinds else EntityType.DIAGNOSIS, 0.9)
-        mentions.append(Mention(span, text[start:end], _assertion(said), sentence))
+    for span, (_, _, said) in zip(typed, spans, strict=True):
+        sentence = next(each for each in sentences if each.start <= span.start and span.end <= each.end)
+        mentions.append(Mention(span, expanded(text, span, uses)[0], _assertion(said), sentence))
     return MarkedNote(text, sentences, tuple(mentions))
+
+
+def _type(said: list[str]) -> EntityType:
+    return next((EntityType(word) for word in said if word.isupper()), EntityType.DIAGNOSIS)
 
 
 def _assertion(said: list[str]) -> Assertion:

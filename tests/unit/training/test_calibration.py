@@ -99,7 +99,7 @@ def test_the_error_by_hand() -> None:
     # 0.9 sure and half right: 0.4 off, half of the answers; the others are 0.1 off; 1.0 is of the last bin
     pairs = [(0.8, 1.0), (1.0, 0.0), (0.1, 0.0), (0.1, 0.0)]
     error, rows = reliability(pairs, 4)
-    assert rows == [(pytest.approx(0.1), 0, 2), (pytest.approx(0.9), 0.5, 2)]
+    np.testing.assert_allclose(rows, [(0.1, 0, 2), (0.9, 0.5, 2)])
     assert error == pytest.approx(0.25)
     assert reliability([]) == (0, [])
 

@@ -212,5 +212,5 @@ def test_bars_are_the_causes_in_their_order() -> None:
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["not in text", "wrong sibling"]
     assert [bar.get_width() for bar in axis.patches] == [3, 1]
-    assert [text.get_text() for text in axis.texts] == ["3  75%", "1  25%"]
+    assert [text.get_text() for text in axis.texts] == ["3  75.0%", "1  25.0%"]
     assert inline_png(figure) == inline_png(plot_causes({"not in text": 3, "wrong sibling": 1}))

@@ -20,7 +20,14 @@ from clincode.icd.vector_names import vector_names
 from clincode.model import MentionEncoder
 from training import linker_release
 from training.encoders import EncoderError
-from training.linker_release import build_linker, embedded, newest_linker, release_encoder, write_release
+from training.linker_release import (
+    build_linker,
+    embedded,
+    known_vectors,
+    newest_linker,
+    release_encoder,
+    write_release,
+)
 
 DIMENSIONS = 16
 FILES = ("delta.safetensors", "vectors.safetensors", "linker.json")
@@ -55,8 +62,11 @@ def tuned(base: Path, tmp_path: Path) -> Path:
 
 def ranker(seed: int) -> Ranker:
     source = np.random.default_rng(seed)
-    arrays = (source.normal(size=size).astype(np.float32) for size in (FEATURES, FEATURES, (FEATURES, 4), 4, 4))
-    return Ranker(*arrays, np.array([0, 0.4, 0.9], np.float32), np.array([0, 0.2, 0.8], np.float32))
+    centre, scale, hidden, bias, output = (
+        source.normal(size=size).astype(np.float32) for size in (FEATURES, FEATURES, (FEATURES, 4), 4, 4)
+    )
+    curve = (np.array([0, 0.4, 0.9], np.float32), np.array([0, 0.2, 0.8], np.float32))
+    return Ranker(centre, np.abs(scale) + np.float32(0.1), hidden, bias, output, *curve)
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,18 @@ def test_the_lists_own_names_are_not_embedded_again(
 
     monkeypatch.setattr(linker_release, "embedded", never)
     build_linker(released.folder, small, tmp_path / "out")
+
+
+def test_vectors_are_known_of_the_same_names_and_encoder_alone(released: Released, small: Terminology) -> None:
+    texts = [name.text for name in vector_names(small)]
+    known = known_vectors(released.folder, texts)
+    assert known is not None
+    np.testing.assert_array_equal(known, released.model.names.vectors)
+    assert known_vectors(released.folder, texts[:-1]) is None
+    assert known_vectors(released.folder.with_name("absent"), texts) is None
+    delta = released.folder / "delta.safetensors"
+    delta.write_bytes(delta.read_bytes() + b" ")
+    assert known_vectors(released.folder, texts) is None
 
 
 def test_the_newest_linker_is_that_of_the_highest_version(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_all_four_mistakes_are_made() -> None:
 @pytest.fixture
 def groups(small: Terminology, monkeypatch: pytest.MonkeyPatch) -> dict[str, NameGroup]:
     synonyms = {"heart attack": "I21.9", "sugar disease": "E11.9", "dialysis": "Z99.2"}
-    monkeypatch.setattr("training.linking_names.load_synonyms", lambda terminology: synonyms)
+    monkeypatch.setattr("training.linking_names.load_synonyms", lambda _: synonyms)
     return {group.key: group for group in code_groups(small)}
 
 
@@ -124,7 +124,7 @@ def test_a_code_with_one_name_is_no_group(groups: dict[str, NameGroup]) -> None:
 
 def test_long_names_are_left_out(small: Terminology, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "eleven words that no clinician, however wordy, would ever use here"
-    monkeypatch.setattr("training.linking_names.load_synonyms", lambda terminology: {long: "I50", "CHF": "I50"})
+    monkeypatch.setattr("training.linking_names.load_synonyms", lambda _: {long: "I50", "CHF": "I50"})
     (group,) = [group for group in code_groups(small) if group.key == "I50"]
     assert group.names == ("Heart failure", "CHF")
 

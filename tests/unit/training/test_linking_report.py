@@ -10,72 +10,87 @@ pytest.importorskip("matplotlib")
 
 import typer
 
-from clincode.icd import IcdLinker, Terminology
-from training.corpora import CorpusError
+from clincode.icd import IcdLinker
+from training import linking_report
 from training.evaluate_icd import LinkingRecord
 from training.linking_report import DEVEL, PICTURE, first_code_confidences, main, write_linking_report
 from training.plots import plot_reliability
 
-RECORDS = [
-    ("hypertension", ["I10"]),
-    ("acute myocardial infarction", ["I21"]),
-    ("gibberish", ["F99"]),
-    ("gout", ["A00"]),
-]
+MENTIONS = {"hypertension": "I10", "acute myocardial infarction": "I21", "gibberish": "F99", "gout": "A00"}
+RECORDS = [LinkingRecord(mention, frozenset({code})) for mention, code in MENTIONS.items()]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "data" / DEVEL
     path.parent.mkdir(parents=True)
-    lines = [json.dumps({"mention": mention, "icd10cm": codes}) for mention, codes in RECORDS]
+    lines = [json.dumps({"mention": mention, "icd10cm": [code]}) for mention, code in MENTIONS.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path / "data"
 
 
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(main)
+    return app
+
+
 def test_pairs_are_the_first_code_and_whether_it_is_right(linker: IcdLinker) -> None:
-    records = [LinkingRecord(mention, frozenset(codes)) for mention, codes in RECORDS]
-    pairs = first_code_confidences(records, linker)
+    pairs = first_code_confidences(RECORDS, linker)
     assert [right for _, right in pairs] == [1, 1, 0, 0]
-    for (confidence, _), (mention, _) in zip(pairs, RECORDS, strict=True):
-        first = linker.named(mention, limit=1)
+    for (confidence, _), record in zip(pairs, RECORDS, strict=True):
+        first = linker.named(record.mention, limit=1)
         assert confidence == (first[0].confidence if first else 0)
 
 
-def test_the_picture_is_written_and_the_error_told(linker: IcdLinker, data: Path, tmp_path: Path) -> None:
-    error, count = write_linking_report(linker, data, tmp_path / "docs" / "new")
-    assert count == 4
-    assert 0 < error < 1
+def test_more_mentions_than_go_through_together(linker: IcdLinker) -> None:
+    assert len(first_code_confidences(RECORDS * 100, linker)) == 400
+
+
+def test_the_picture_is_written(linker: IcdLinker, tmp_path: Path) -> None:
+    assert 0 < write_linking_report(RECORDS, linker, tmp_path / "docs" / "new") < 1
     assert (tmp_path / "docs" / "new" / PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_prints_the_error(terminology: Terminology, data: Path, tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    terminology.save(bundle / "icd10cm.json.gz")
-    app = typer.Typer()
-    app.command()(main)
-    arguments = [str(bundle), "--data", str(data), "--out", str(tmp_path)]
-    result = CliRunner().invoke(app, arguments)
+def test_the_command_prints_the_error(
+    app: typer.Typer, linker: IcdLinker, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking_report, "load_linker", {Path("a-bundle"): linker}.__getitem__)
+    result = CliRunner().invoke(app, ["a-bundle", "--data", str(data), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "ECE 0." in result.stdout
     assert "on 4 mentions" in result.stdout
-    (data / DEVEL).write_text("{\n", encoding="utf-8")
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 1
-    assert "bc5cdr_devel.jsonl:1" in result.stderr
+    assert (tmp_path / PICTURE).exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "not a readable"), ("\n", "no records")])
-def test_without_records_there_is_no_picture(
-    linker: IcdLinker, data: Path, tmp_path: Path, content: str | None, message: str
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "not a readable text"),
+        ("\n", "no records"),
+        ("{\n", "not a JSON object"),
+        ('{"mention": "x"}', "needs 'men"),
+    ],
+)
+def test_what_can_be_mended_is_one_line(
+    app: typer.Typer, data: Path, tmp_path: Path, content: str | None, message: str
 ) -> None:
     (data / DEVEL).unlink()
     if content is not None:
         (data / DEVEL).write_text(content, encoding="utf-8")
-    with pytest.raises(CorpusError, match=rf"bc5cdr_devel\.jsonl: {message}"):
-        write_linking_report(linker, data, tmp_path)
+    result = CliRunner().invoke(app, [str(tmp_path), "--data", str(data), "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert f"{Path(DEVEL).name}:" in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / PICTURE).exists()
+
+
+def test_what_is_no_bundle_is_named(app: typer.Typer, data: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, [str(tmp_path / "absent"), "--data", str(data), "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "absent" in result.stderr
 
 
 def test_a_dot_for_each_bin_of_an_area_by_its_number() -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from training import train_linker
-from training.linking_names import NameGroup, key_of
+from training.linking_names import NameGroup, key_of, pairs
 from training.train_linker import AlignmentConfig, alignment_loss, batches, train
 
 SAME_ALONE = torch.eye(3, dtype=torch.bool)
@@ -91,7 +91,7 @@ def config(encoder: Path, **changes: Any) -> AlignmentConfig:
 
 @pytest.fixture(autouse=True)
 def _few_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_linker, "_groups", lambda config, data: GROUPS)
+    monkeypatch.setattr(train_linker, "_groups", lambda *_: GROUPS)
 
 
 def losses(run: Path) -> list[tuple[int, float]]:
@@ -150,7 +150,7 @@ def test_batches_hold_every_pair_once(tiny_encoder: Path, hard: bool) -> None:
         AutoModel.from_pretrained(tiny_encoder, add_pooling_layer=False),
     )
     found = list(batches(run, random.Random(3), hard=hard))
-    drawn = list(train_linker.pairs(run.groups, random.Random(3)))
+    drawn = list(pairs(run.groups, random.Random(3)))
     assert sorted(pair for batch in found for pair in batch) == sorted(drawn)
     assert all(8 <= len(batch) <= 8 + (3 if hard else 0) for batch in found[:-1])
 
