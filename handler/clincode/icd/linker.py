@@ -103,6 +103,9 @@ class IcdLinker:
         near = self._finder.nearest(self._embed(mentions))
         rankings = []
         for mention, (names, examples) in zip(mentions, near, strict=True):
+            if self.lookup.is_no_name(mention):
+                rankings.append(Rankings((), ()))
+                continue
             found = self.lookup.find(mention)
             candidates = self._finder.gather(mention, found, names, examples)
             claims = _ranking(candidates, self._model.claims)

@@ -54,6 +54,10 @@ class NameLookup:
         self._defaults = defaults
         self._own = own or {}
 
+    def is_no_name(self, mention: str) -> bool:
+        """Whether a mention only says how something is: "degenerative", "severe acute"."""
+        return self._index.is_no_name(words(mention))
+
     def words(self) -> frozenset[str]:
         """The words of all names."""
         return self._index.words()

@@ -87,7 +87,8 @@ class NameScanner:
         if _PARTING.search(_INITIAL.sub(" ", phrase)):
             return False
         lowered = " ".join(phrase.split()).lower()
-        if not canonical_words(lowered.split()[0]) or not canonical_words(lowered.split()[-1]):
+        first, last = phrase.split(maxsplit=1)[0], phrase.rsplit(maxsplit=1)[-1]
+        if not canonical_words(first) or (last != "A" and not canonical_words(last)):
             return False  # "edema of the": what a name ends in means something
         if words == 1 and (len(phrase) < least_letters or lowered in _NEVER_ALONE):
             return False

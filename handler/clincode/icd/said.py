@@ -193,7 +193,8 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
     near = _around(shown, sentence, mention, mentions)
     others = [m for m in mentions if m is not mention and m.sentence == sentence and not m.assertion.is_negated]
     neighbours = [f"{m.text} {_around(shown, sentence, m, mentions)}" for m in others if m.is_disease]
-    shown = " ".join([shown, *(m.text for m in others)])  # abbreviations written out
+    written = [m.text for m in others if m.text != text[m.span.start : m.span.end]]
+    shown = " ".join([shown, *written])  # abbreviations written out
     near = f"{near} {_stage_of_the_note(text, near)}"
     said = said_of(
         corrected(own if own.strip() else mention.text),

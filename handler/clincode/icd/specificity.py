@@ -33,7 +33,7 @@ _FREE = frozenset(
         " conditions bone"
     )
 )
-_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|whether)\b[^,]*", re.IGNORECASE)
+_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|including|whether)\b[^,]*", re.IGNORECASE)
 _WITHOUT = re.compile(r"\b(?:without|not)\b([^,]*)", re.IGNORECASE)
 _SIDE_TAIL = re.compile(r", (?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
@@ -41,8 +41,8 @@ _SYNONYM = re.compile(r"\[([^\]]*)\]")
 _EITHER = re.compile(r"([\w'-]+)(?:, ([\w'-]+))* (?:and/or|and|or) ([\w'-]+)", re.IGNORECASE)
 _OTHER = re.compile(r"^other\b|\bother specified\b|\bnot elsewhere classified\b|\bother\b", re.IGNORECASE)
 _CHOSEN_BY_RULE = frozenset(words("right left bilateral unilateral trimester eye side")) | {"unspecified"}
-_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _AGAINST, _AGAINST_SIDED, _DENIED, _OF_OTHER, _KEEPS = (
-    *(1.0, 0.75, 0.4, 1.15, 0.3, 0.5, 0.9, 0.1),
+_SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _SUPPORT_KNOWN, _AGAINST, _AGAINST_SIDED, _DENIED, _OF_OTHER, _KEEPS = (
+    *(1.0, 0.75, 0.4, 1.0, 1.15, 0.3, 0.5, 0.9, 0.1),
 )
 
 
@@ -153,14 +153,17 @@ class Specifier:
         near = said.near.union(*(words for words in said.neighbours if _belongs(words, name, said)))
         against = [(alternatives, _AGAINST) for alternatives in name.asked]
         against += [(alternatives, _AGAINST_SIDED) for alternatives in name.sided]
+        known = linked - _FACETS
         for alternatives, cost in against:
-            if not near.isdisjoint(alternatives):
+            if not known.isdisjoint(alternatives):
+                total += 0.0 if near.isdisjoint(alternatives) else _SUPPORT_KNOWN
+            elif not near.isdisjoint(alternatives):
                 total += _SUPPORT_NEAR
             elif not (said.far - _FACETS).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
             elif not said.implied.isdisjoint(alternatives):
                 total += _SUPPORT_IMPLIED
-            elif (linked - _FACETS).isdisjoint(alternatives):
+            else:
                 total -= cost
         if name.denied:
             total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & near)

@@ -17,11 +17,17 @@ _BETWEEN = re.compile(
 )
 _BEFORE = re.compile(r"(?:[A-Za-z][\w'’-]*[ ]){1,3}$")
 _NAMED = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM, MatchKind.NORMALISED})
-_SIDE_WORDS = re.compile(r"\b(?i:left|right|bilateral|lt|rt)(?i:-sided)?\b,?\s*|\b(?:OD|OS|OU|[LR](?= [a-z]))\b,?\s*")
+_SIDE_WORDS = re.compile(
+    r",?\s*\b(?:of |in )?(?:the )?(?i:left|right|both) (?i:eyes?|ears?)$"
+    r"|\b(?i:left|right|bilateral|lt|rt)(?i:-sided)?\b,?\s*"
+    r"|\b(?:OD|OS|OU|[LR](?= [a-z]))\b,?\s*"
+)
 _MEASURED = re.compile(
-    r"(?:BP|blood pressure|HR|heart rate|pulse|RR|temp(?:erature)?|SpO2|O2 sats?|weight|BMI|vitals?|r/o)", re.IGNORECASE
+    r"(?:BP|blood pressure|HR|heart rate|pulse|RR|temp(?:erature)?|SpO2|O2 sats?|weight|BMI|vitals?|r/o|pus)",
+    re.IGNORECASE,
 )
 """What is measured or done, which a model may take for a disease."""
+_NOT_FAR = 80
 _METASTASIS = re.compile(
     r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$",
     re.IGNORECASE,
@@ -55,14 +61,22 @@ class Wordings:
         yield from self._longer(text, mention, plain or corrected)
         if match := _METASTASIS.match(corrected):
             yield Wording(f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}")
-        for other in mentions[max(0, index - 1) : index + 2]:
-            if other.span.type is EntityType.ANATOMY and other.sentence == mention.sentence:
-                first, second = sorted((mention, other), key=lambda m: m.span.start)
-                between = text[first.span.end : second.span.start]
-                if first.span.end <= second.span.start and _BETWEEN.fullmatch(between):
-                    joint = self.linker.speller.corrected(f"{first.text} {between.strip()} {second.text}")
-                    joint = " ".join(_SIDE_WORDS.sub("", with_vertebrae(joint)).split())
-                    yield Wording(joint, is_joint=True)
+        beside = [m for m in mentions[max(0, index - 1) : index + 2] if m.span.type is EntityType.ANATOMY]
+        joined = False
+        for other in beside:
+            first, second = sorted((mention, other), key=lambda m: m.span.start)
+            between = text[first.span.end : second.span.start]
+            touching = first.span.end <= second.span.start and _BETWEEN.fullmatch(between)
+            if touching and other.sentence == mention.sentence:
+                joined = True
+                yield self._joint(f"{first.text} {between.strip()} {second.text}")
+        site = None if joined else _nearest_site(mentions, mention)
+        if site is not None:
+            yield self._joint(f"{corrected} of {site.text}")
+
+    def _joint(self, text: str) -> Wording:
+        joint = with_vertebrae(self.linker.speller.corrected(text))
+        return Wording(" ".join(_SIDE_WORDS.sub("", joint).split()), is_joint=True)
 
     def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[Wording]:
         """The mention with the word or two before it, where that is a name: "seropositive", "post-traumatic"."""
@@ -81,3 +95,11 @@ class Wordings:
         corrected = self.linker.speller.corrected(mention.text)
         for name in self.linker.lookup.scanner.find(corrected, [Sentence(0, len(corrected))], least_letters=4):
             yield Wording(corrected[name.start : name.end])
+
+
+def _nearest_site(mentions: Sequence[Mention], mention: Mention) -> Mention | None:
+    """The part of the body that was named last before a mention, or first after it in its sentence; none far away."""
+    sites = [m for m in mentions if m.span.type is EntityType.ANATOMY]
+    before = [m for m in sites if 0 <= mention.span.start - m.span.end <= _NOT_FAR]
+    after = [m for m in sites if m.sentence == mention.sentence and 0 <= m.span.start - mention.span.end <= _NOT_FAR]
+    return after[0] if after else before[-1] if before else None

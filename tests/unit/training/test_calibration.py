@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.calibration import isotonic, reliability, threshold_of
@@ -29,6 +29,7 @@ def fitted(pairs: list[tuple[float, float]]) -> list[Fraction]:
     return [max(min(mean(low, high) for high in size if high >= at) for low in size if low <= at) for at in size]
 
 
+@settings(deadline=None)
 @given(answers)
 def test_the_curve_is_the_isotonic_fit(pairs: list[tuple[float, float]]) -> None:
     _, shares = isotonic(pairs, least=1)
@@ -36,6 +37,7 @@ def test_the_curve_is_the_isotonic_fit(pairs: list[tuple[float, float]]) -> None
     np.testing.assert_allclose(shares[1:], [float(value) for value in sorted(set(fitted(pairs)))], atol=1e-6)
 
 
+@settings(deadline=None)
 @given(answers, st.integers(1, 30))
 def test_the_curve_rises_from_nothing(pairs: list[tuple[float, float]], least: int) -> None:
     knots, shares = isotonic(pairs, least=least)
@@ -47,6 +49,7 @@ def test_the_curve_rises_from_nothing(pairs: list[tuple[float, float]], least: i
     assert len(knots) == len(shares) <= 1 + max(1, len(pairs) // least)
 
 
+@settings(deadline=None)
 @given(answers)
 def test_the_order_of_answers_does_not_matter(pairs: list[tuple[float, float]]) -> None:
     for one, two in zip(isotonic(pairs, least=5), isotonic(pairs[::-1], least=5), strict=True):
@@ -76,6 +79,7 @@ def test_one_lucky_answer_is_no_certainty() -> None:
     assert len(knots) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), min_size=1, max_size=30))
 def test_calibrated_answers_have_no_error(groups: list[tuple[int, int]]) -> None:
     """Of twenty answers of confidence k/20, k are right."""
@@ -86,6 +90,7 @@ def test_calibrated_answers_have_no_error(groups: list[tuple[int, int]]) -> None
         assert confidence == pytest.approx(right)
 
 
+@settings(deadline=None)
 @given(answers, st.integers(1, 15))
 def test_the_error_is_a_share_and_bins_hold_every_answer(pairs: list[tuple[float, float]], bins: int) -> None:
     error, rows = reliability(pairs, bins)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clincode.icd import Terminology
@@ -70,6 +70,7 @@ def edits(one: str, other: str) -> int:
 texts = st.lists(st.text("abillssSE", min_size=1, max_size=9), min_size=1, max_size=4).map(" ".join)
 
 
+@settings(deadline=None)
 @given(texts, st.integers(0, 999))
 def test_a_misspelt_name_is_one_edit_away(text: str, seed: int) -> None:
     wrong = misspelt(text, random.Random(seed))
@@ -150,6 +151,7 @@ GROUPS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9999))
 def test_pairs_are_two_names_of_one_group(seed: int) -> None:
     drawn = list(pairs(GROUPS, random.Random(seed)))
