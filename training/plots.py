@@ -78,7 +78,7 @@ def plot_reliability(rows: Sequence[tuple[float, float, int]], ece: float, title
     axis.set(xlim=(-0.05, 1.12), ylim=(-0.05, 1.05), xlabel="mean confidence", ylabel="share right")
     axis.set_title(f"{title}\nECE {ece:.3f}, {sum(count for *_, count in rows):,} answers", fontsize=11)
     axis.grid(color="#e3e8ee")
-    axis.legend(loc="upper left", frameon=False)
+    axis.legend(loc="lower right", frameon=False)
     return figure
 
 

@@ -49,7 +49,7 @@ def test_no_notes_no_results(pipeline: Pipeline) -> None:
     assert pipeline.analyze_batch([]) == []
 
 
-@pytest.mark.parametrize("stage", ["split_sentences", "assert_context", "note_codes", "merge_windows"])
+@pytest.mark.parametrize("stage", ["split_sentences", "assert_context", "with_names", "merge_windows"])
 def test_a_fault_in_one_note_leaves_its_neighbours_alone(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -56,7 +56,8 @@ class NameLookup:
 
     def is_no_name(self, mention: str) -> bool:
         """Whether a mention only says how something is: "degenerative", "severe acute"."""
-        return self._index.is_no_name(words(mention))
+        canonical = words(mention)
+        return self._index.is_no_name(canonical) and self._index.synonym(canonical, mention) is None
 
     def words(self) -> frozenset[str]:
         """The words of all names."""
@@ -67,7 +68,7 @@ class NameLookup:
         if len(mention) > _LONGEST_MENTION:
             return ()
         canonical = words(mention)
-        if self._index.is_no_name(canonical):
+        if self.is_no_name(mention):
             return ()
         whole = tuple(self._find(canonical, mention))
         if whole:

@@ -150,23 +150,24 @@ class Specifier:
     @staticmethod
     def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
         total = -_OF_OTHER if name.is_other else 0.0
-        near = said.near.union(*(words for words in said.neighbours if _belongs(words, name, said)))
+        near = said.near
+        beside = frozenset().union(*(words for words in said.neighbours if _belongs(words, name, said)))
         against = [(alternatives, _AGAINST) for alternatives in name.asked]
         against += [(alternatives, _AGAINST_SIDED) for alternatives in name.sided]
         known = linked - _FACETS
         for alternatives, cost in against:
             if not known.isdisjoint(alternatives):
-                total += 0.0 if near.isdisjoint(alternatives) else _SUPPORT_KNOWN
+                total += 0.0 if (near | beside).isdisjoint(alternatives) else _SUPPORT_KNOWN
             elif not near.isdisjoint(alternatives):
                 total += _SUPPORT_NEAR
-            elif not (said.far - _FACETS).isdisjoint(alternatives):
+            elif not (said.far - _FACETS | beside).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
             elif not said.implied.isdisjoint(alternatives):
                 total += _SUPPORT_IMPLIED
             else:
                 total -= cost
         if name.denied:
-            total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & near)
+            total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & (near | beside))
         return total
 
     def _asked_words(self, code: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Whatever is in a note, every code that is suggested or listed is billable in the loaded release, and nothing fails."""
+"""Whatever is in a note, every code suggested or listed is billable in the loaded release, and nothing fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
