@@ -201,6 +201,27 @@ def evaluate_challenge(
             report.write_text(f"# Challenge tables\n\n{lines}\n", encoding="utf-8")
 
 
+@evaluate.command("cases")
+def evaluate_cases(
+    data: DataOption,
+    report: Annotated[Path | None, typer.Option(help="Markdown file to write counts and misses to")] = None,
+    model: ModelOption = None,
+) -> None:
+    """Written notes and the code that must stand first on their list (tests/coding)."""
+    with _clear_errors():
+        from cli.models import bundle_of
+        from clincode.pipeline import Pipeline
+        from training.coding_cases import read_tables, run_coding_cases
+        from training.coding_cases import report as lines_of
+
+        tables = read_tables(data)
+        pipeline = Pipeline.from_bundle(bundle_of(model))
+        lines = "\n".join(lines_of({name: run_coding_cases(cases, pipeline) for name, cases in tables.items()}))
+        typer.echo(lines)
+        if report is not None:
+            report.write_text(f"# Coding cases\n\n{lines}\n", encoding="utf-8")
+
+
 @evaluate.command("phi")
 def evaluate_phi(
     data: Annotated[

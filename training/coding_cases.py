@@ -6,7 +6,8 @@ any of which may stand first, ``-`` for an empty list), ``also`` (codes that mus
 """
 
 import csv
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,3 +83,32 @@ def _shown(analysis: Analysis) -> tuple[tuple[str, str], ...]:
     return tuple(
         (entity.text, entity.icd_codes[0].code if entity.icd_codes else NOTHING) for entity in analysis.entities
     )
+
+
+def read_tables(folder: Path) -> dict[str, list[CodingCase]]:
+    """The cases of every table of a folder, by the table's name."""
+    return {path.stem: read_coding_cases(path) for path in sorted(folder.glob("*.tsv"))}
+
+
+def report(tables: dict[str, list[CodingOutcome]]) -> Iterator[str]:
+    """Markdown: how many of each table and category have a right first code, then every case that has not."""
+    yield "| table | cases | first code right | share | all of `also` there | none of `never` there |"
+    yield "|---|---|---|---|---|---|"
+    for name, outcomes in tables.items():
+        right = sum(outcome.first_right for outcome in outcomes)
+        whole = sum(not outcome.missing for outcome in outcomes)
+        clean = sum(not outcome.forbidden for outcome in outcomes)
+        yield f"| {name} | {len(outcomes)} | {right} | {right / len(outcomes):.3f} | {whole} | {clean} |"
+    every = [outcome for outcomes in tables.values() for outcome in outcomes]
+    asked, right_of = Counter(o.case.category for o in every), Counter(o.case.category for o in every if o.first_right)
+    yield f"| together | {len(every)} | {sum(right_of.values())} | {sum(right_of.values()) / len(every):.3f} | | |"
+    yield "\n| category | cases | first code right |\n|---|---|---|"
+    for category, count in asked.items():
+        yield f"| {category} | {count} | {right_of[category]} |"
+    yield "\n## First codes that are not right\n\n| table, line | note | expected | found |\n|---|---|---|---|"
+    for name, outcomes in tables.items():
+        for outcome in outcomes:
+            if not outcome.first_right:
+                note = outcome.case.text.replace("\n", " / ").replace("|", "\\|")
+                expected, found = " or ".join(outcome.case.first), " ".join(outcome.codes) or NOTHING
+                yield f"| {name}, {outcome.case.line} | {note} | {expected} | {found} |"

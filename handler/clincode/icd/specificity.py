@@ -46,6 +46,7 @@ _SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _SUPPORT_KNOWN, _AGAINST, _AGAINS
 )
 
 
+_SUPPORT_BESIDE, _OF_NOS = 0.9, 0.3
 _OF_SIDE = 0.2
 """A code of the side that is said is before one that leaves it open."""
 
@@ -62,6 +63,7 @@ class _Name:
     is_other: bool
     denied: frozenset[str] = frozenset()
     sided: tuple[frozenset[str], ...] = ()
+    is_nos: bool = False
 
 
 @dataclass(slots=True)
@@ -149,7 +151,7 @@ class Specifier:
 
     @staticmethod
     def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
-        total = -_OF_OTHER if name.is_other else 0.0
+        total = -_OF_OTHER if name.is_other else -_OF_NOS if name.is_nos else 0.0
         near = said.near
         beside = frozenset().union(*(words for words in said.neighbours if _belongs(words, name, said)))
         against = [(alternatives, _AGAINST) for alternatives in name.asked]
@@ -160,7 +162,9 @@ class Specifier:
                 total += 0.0 if (near | beside).isdisjoint(alternatives) else _SUPPORT_KNOWN
             elif not near.isdisjoint(alternatives):
                 total += _SUPPORT_NEAR
-            elif not (said.far - _FACETS | beside).isdisjoint(alternatives):
+            elif not beside.isdisjoint(alternatives):
+                total += _SUPPORT_BESIDE
+            elif not (said.far - _FACETS).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
             elif not said.implied.isdisjoint(alternatives):
                 total += _SUPPORT_IMPLIED
@@ -212,12 +216,13 @@ def _forms(text: str) -> Iterator[_Name]:
     sided = tuple(_asked(tail.group()) if tail else ())
     for form in dict.fromkeys((_BRACKETS.sub(" ", main), _synonym_in_brackets(main))):
         asked = tuple(_asked(form))
-        yield _Name(asked, _OTHER.search(text) is not None, denied.difference(*asked), sided)
+        yield _Name(asked, _OTHER.search(text) is not None, denied.difference(*asked), sided, text.endswith(" NOS"))
 
 
 def _asked(text: str) -> list[frozenset[str]]:
     """Each word that means something once; those that "or" or "and" joins together, of which one is enough."""
-    either = [frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(text)]
+    joined = (frozenset(_meaningful(" ".join(match.groups("")))) for match in _EITHER.finditer(text))
+    either = [group for group in joined if not group <= _FACETS]  # "acute and chronic" is both
     groups = [next((group for group in either if word in group), frozenset([word])) for word in _meaningful(text)]
     return list(dict.fromkeys(groups))
 
