@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 import clincode.pipeline
 from clincode.config import ModelConfig
 from clincode.errors import AnalysisError
-from clincode.icd import IcdLinker
+from clincode.icd import Coder, IcdLinker
 from clincode.model import BertForClinicalNER, NerEngine
 from clincode.pipeline import Pipeline
 from clincode.types import Analysis, FloatArray, Note, Window
@@ -49,12 +49,20 @@ def test_no_notes_no_results(pipeline: Pipeline) -> None:
     assert pipeline.analyze_batch([]) == []
 
 
-@pytest.mark.parametrize("stage", ["split_sentences", "assert_context", "with_names", "merge_windows"])
+@pytest.mark.parametrize(
+    ("owner", "stage"),
+    [
+        (clincode.pipeline, "split_sentences"),
+        (clincode.pipeline, "assert_context"),
+        (clincode.pipeline, "merge_windows"),
+        (Coder, "code"),
+    ],
+)
 def test_a_fault_in_one_note_leaves_its_neighbours_alone(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, stage: str
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, owner: object, stage: str
 ) -> None:
     alone = [pipeline.analyze(note) for note in notes(TEXTS)]
-    original = getattr(clincode.pipeline, stage)
+    original = getattr(owner, stage)
     marks = {id(pipeline._windower.encode(TEXTS[1]))}
 
     def faulty(*arguments: object) -> object:
@@ -63,7 +71,7 @@ def test_a_fault_in_one_note_leaves_its_neighbours_alone(
         return original(*arguments)
 
     assert marks
-    monkeypatch.setattr(clincode.pipeline, stage, faulty)
+    monkeypatch.setattr(owner, stage, faulty)
     results = pipeline.analyze_batch(notes(TEXTS))
     assert isinstance(results[1], AnalysisError)
     assert SECRET not in str(results[1]) + str(results[1].body)

@@ -35,9 +35,10 @@ _WRITTEN_OUT = (
     (re.compile(r"\b[LR]LE\b"), "lower limb extremity"),
     (re.compile(r"\b[LR]UE\b"), "upper limb extremity"),
 )
-_KNOWN_BY, _NOT_FAR = 12, 160
+_SITE = re.compile(r"[ -]*(?:\w+[ -]*){1,3}")
 _STAGE = re.compile(r"\bstage (?:\d[ab]?|[IV]+[ab]?)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|b/l|bilat)\b|\bOU\b", re.IGNORECASE)
+_SIDES: tuple[tuple[Side, re.Pattern[str]], ...] = (("bilateral", _BOTH), ("left", _LEFT), ("right", _RIGHT))
 _DENIED = re.compile(
     r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)"
     r"|\b(?:no|not|never|without|w/o|denies|denied|negative for|absence of|free of|rather than|ruled out)\b"
@@ -52,7 +53,8 @@ class Said:
 
     ``implied`` is what the near words imply. ``neighbours`` are the words around each other disease of the sentence.
     ``denied`` are words that the sentence denies. ``trimester`` is 0 where none is said. ``side`` is that of the
-    mention, else the nearest of its sentence, else the only one that the note names.
+    mention, else the nearest of its sentence; ``elsewhere`` are those that the note names, each with the words of what it
+    is the side of.
     """
 
     mention: frozenset[str]
@@ -68,6 +70,7 @@ class Said:
     encounter_said: bool = False
     neighbours: tuple[frozenset[str], ...] = ()
     denied: frozenset[str] = frozenset()
+    elsewhere: tuple[tuple[Side, frozenset[str]], ...] = ()
     treated: bool = False
     newborn: bool = False
 
@@ -81,11 +84,7 @@ def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, n
         meaning(near) | meaning(mention),
         meaning(sentence) | meaning(mention),
         implied(meaning(near) | meaning(mention)),
-        side_of(mention)
-        or side_of(near)
-        or nearest_side(sentence, at)
-        or side_of(note)
-        or preceding_side(note, sentence),
+        side_of(mention) or side_of(near) or nearest_side(sentence, at),
         encounter,
         is_open(near) or is_open(mention),
         healing_of(sentence),
@@ -149,17 +148,19 @@ def side_of(text: str) -> Side | None:
 
 def nearest_side(sentence: str, at: int) -> Side | None:
     """The side that is named nearest to a place, of left, right and both."""
-    found: list[tuple[int, Side]] = []
-    for side, pattern in (("bilateral", _BOTH), ("left", _LEFT), ("right", _RIGHT)):
-        found += [(abs(match.start() - at), side) for match in pattern.finditer(sentence)]  # type: ignore[misc]
+    found = [(abs(match.start() - at), side) for side, pattern in _SIDES for match in pattern.finditer(sentence)]
     return min(found)[1] if found else None
 
 
-def preceding_side(note: str, sentence: str) -> Side | None:
-    """The last side that is named before a sentence, not far from it: "Left shoulder … This is a frozen shoulder."."""
-    place = note.find(sentence.strip()[:_KNOWN_BY])
-    before = note[max(0, place - _NOT_FAR) : place] if place > 0 else ""
-    return nearest_side(before, len(before)) if before else None
+def sides_of_sites(note: str) -> tuple[tuple[Side, frozenset[str]], ...]:
+    """Every side that a note names, with the words behind it: what it is the side of."""
+    found: list[tuple[int, Side, frozenset[str]]] = []
+    for side, pattern in _SIDES:
+        for match in pattern.finditer(note):
+            site = _SITE.match(note, match.end())
+            if site is not None:
+                found.append((match.start(), side, meaning(site.group())))
+    return tuple((side, site) for _, side, site in sorted(found, key=lambda each: each[0]))
 
 
 @cache
@@ -205,7 +206,13 @@ def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: C
         neighbours=[corrected(neighbour) for neighbour in neighbours],
     )
     around = text[sentence.start : sentence.end + 160]
-    return replace(said, treated=is_treated(around), newborn=is_newborn(text), denied=denied - said.mention)
+    return replace(
+        said,
+        treated=is_treated(around),
+        newborn=is_newborn(text),
+        denied=denied - said.mention,
+        elsewhere=sides_of_sites(text),
+    )
 
 
 def _around(shown: str, sentence: Sentence, mention: Mention, mentions: Sequence[Mention]) -> str:

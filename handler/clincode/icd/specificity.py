@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from clincode.icd.conventions import Conventions
+from clincode.icd.conventions import Conventions, Side
 from clincode.icd.defaults import Defaults
 from clincode.icd.normalise import words
 from clincode.icd.said import Said, meaning
@@ -84,8 +84,8 @@ class Specifier:
     def by_rule(self, code: str, said: Said) -> str:
         """Side, trimester and 7th character as the note has them; billable for a billable code."""
         conventions = self.conventions
-        if said.side is not None and conventions.laterality(code) is not None:
-            code = conventions.sided(code, said.side) or code
+        if conventions.laterality(code) is not None and (side := self._side(code, said)) is not None:
+            code = conventions.sided(code, side) or code
         if code.startswith(("O", "Z34")) and said.trimester and conventions.trimester(code) is not None:
             code = conventions.with_trimester(code, said.trimester) or code
         if len(code) == 8 and conventions.encounter(code) is not None:
@@ -94,6 +94,13 @@ class Specifier:
                 wanted = conventions.with_encounter(code, said.encounter, healing=said.healing)
             code = wanted or code
         return self._by_last_character(code, said)
+
+    def _side(self, code: str, said: Said) -> Side | None:
+        """The side that is said of the mention, else the one that the note names of the part that the title names."""
+        if said.side is not None:
+            return said.side
+        title = meaning(self.terminology.title(code)) - _FACETS
+        return next((side for side, site in said.elsewhere if not title.isdisjoint(site)), None)
 
     def _by_last_character(self, code: str, said: Said) -> str:
         """The 7th character that says a stage or the like, by its words; the code itself where none is said."""

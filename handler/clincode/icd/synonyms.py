@@ -3,8 +3,11 @@
 The list of a code year can drop or divide a code, so each row is checked against the terminology that is loaded.
 """
 
+import os
 from importlib import resources
+from pathlib import Path
 
+from clincode.config import OWN_RULES
 from clincode.errors import ResourceError
 from clincode.icd.terminology import Terminology
 
@@ -14,11 +17,17 @@ SYNONYMS_FILE = "icd_synonyms.tsv"
 def load_synonyms(terminology: Terminology) -> dict[str, str]:
     """Term → billable code; rows are ``term TAB code`` and optionally ``TAB note``, ``#`` opens a comment line.
 
+    Rows of a file of that name in the folder that ``CLINCODE_RULES`` names come beside, and in place of the package's.
+
     Raises:
         ResourceError: naming the line whose code is not billable in this release, or that is not such a row.
     """
     text = resources.files("clincode").joinpath("resources", SYNONYMS_FILE).read_text(encoding="utf-8")
-    return parse_synonyms(text, terminology)
+    synonyms = parse_synonyms(text, terminology)
+    own = Path(os.environ.get(OWN_RULES) or ".") / SYNONYMS_FILE
+    if os.environ.get(OWN_RULES) and own.is_file():
+        synonyms |= parse_synonyms(own.read_text(encoding="utf-8"), terminology)
+    return synonyms
 
 
 def parse_synonyms(text: str, terminology: Terminology) -> dict[str, str]:

@@ -24,7 +24,10 @@ def test_figures(linker: IcdLinker, tmp_path: Path) -> None:
         {"mention": "gibberish", "icd10cm": ["F99"]},
     )
     figures = evaluate_icd(path, linker)
-    assert figures.pop("ece") == pytest.approx(0.0775)
+    # Three are about as sure, of which two are right; what finds nothing is as unsure as it is wrong.
+    sure = [linker.named(m)[0].confidence for m in ("hypertension", "acute myocardial infarction", "pneumonia")]
+    assert all(0.7 < confidence < 0.8 for confidence in sure)
+    assert figures.pop("ece") == pytest.approx(3 / 4 * abs(sum(sure) / 3 - 2 / 3))
     assert figures == {
         "code@1": 0.5,
         "category@1": 0.75,
@@ -37,6 +40,14 @@ def test_figures(linker: IcdLinker, tmp_path: Path) -> None:
         "reachable": 0.75,
         "n": 4,
     }
+
+
+def test_abbreviations_are_read_as_in_their_context(linker: IcdLinker, tmp_path: Path) -> None:
+    heart = {"mention": "MS", "icd10cm": ["I05.0"], "context": "Severe MS with a mitral valve area of 1.0 cm2 on echo."}
+    brain = {"mention": "MS", "icd10cm": ["G35"], "context": "MS with optic neuritis, plaques on MRI of the brain."}
+    for record in (heart, brain):
+        figures = evaluate_icd(write(tmp_path / "gold.jsonl", record), linker)
+        assert (figures["category@1"], figures["abstained"]) == (1.0, 0.0), record
 
 
 def test_precision_by_kind(linker: IcdLinker, tmp_path: Path) -> None:
@@ -53,7 +64,8 @@ def test_precision_by_kind(linker: IcdLinker, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line", ["{", "[]", "{}", '{"mention": 1, "icd10cm": ["I10"]}', '{"mention": "x", "icd10cm": "I10"}',
-             '{"mention": "x", "icd10cm": []}', '{"mention": "x", "icd10cm": [1]}']
+             '{"mention": "x", "icd10cm": []}', '{"mention": "x", "icd10cm": [1]}',
+             '{"mention": "x", "icd10cm": ["I10"], "context": 1}', '{"mention": "x", "icd10cm": ["I10"], "pmid": 1}']
 )  # fmt: skip
 def test_broken_line_is_named(linker: IcdLinker, tmp_path: Path, line: str) -> None:
     path = tmp_path / "gold.jsonl"

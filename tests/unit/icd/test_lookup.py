@@ -1,6 +1,7 @@
-"""What a coder meets in notes → the first code; and what holds for any text."""
+"""What a coder meets in notes → the first code, by names alone; and what holds for any text."""
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -211,6 +212,18 @@ def test_a_mention_as_long_as_a_note_is_no_mention(linker: IcdLinker) -> None:
     assert linker.link("chest pain " * 1000) == ()
 
 
+def test_a_category_gives_its_default_alone(linker: IcdLinker) -> None:
+    assert [candidate.code for candidate in linker.link("acute myocardial infarction")] == ["I21.9"]
+
+
+def test_where_names_tie_each_is_shown_and_none_is_trusted(linker: IcdLinker) -> None:
+    candidates = linker.link("stress fracture", limit=20)
+    assert len(candidates) > 5
+    assert all(candidate.code.startswith(("M84.3", "M48.4")) for candidate in candidates)
+    assert candidates[0].confidence < linker.link("gout")[0].confidence
+    assert all(candidate.confidence < candidates[0].confidence / 2 for candidate in candidates[1:])
+
+
 def test_a_nearer_match_is_trusted_more(linker: IcdLinker) -> None:
     mentions = ["acute myocardial infarction", "renal cancer", "lupus related pneumonia"]
     confidences = [linker.link(mention)[0].confidence for mention in mentions]
@@ -225,10 +238,17 @@ def test_what_the_words_name_may_not_be_billable(linker: IcdLinker) -> None:
 
 
 def test_limit(linker: IcdLinker) -> None:
-    whole = linker.link("pneumonia", limit=5)
-    assert whole
-    for limit in range(6):
-        assert linker.link("pneumonia", limit=limit) == whole[:limit]
+    whole = linker.link("stress fracture", limit=5)
+    assert len(whole) == 5
+    for limit in range(-1, 6):
+        assert linker.link("stress fracture", limit=limit) == whole[: max(limit, 0)]
+
+
+def test_several_mentions_together_are_linked_as_alone(linker: IcdLinker) -> None:
+    mentions = ["gout", "", "gibberish", "stress fracture", "gout", "HTN"]
+    assert linker.link_all(mentions, limit=3) == [linker.link(mention, limit=3) for mention in mentions]
+    assert linker.named_all(mentions, limit=3) == [linker.named(mention, limit=3) for mention in mentions]
+    assert linker.link_all([]) == linker.named_all([]) == []
 
 
 WORDS = """acute chronic left severe pain of in the heart kidney disease failure with due to fracture neoplasm malignant
@@ -277,6 +297,16 @@ def test_curated_terms_are_many_and_lead_to_their_codes(linker: IcdLinker, termi
     assert len(synonyms) > 1000
     wrong = [term for term, code in synonyms.items() if linker.link(term)[0].code != code]
     assert wrong == []
+
+
+def test_a_hospital_has_terms_of_its_own(
+    terminology: Terminology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "icd_synonyms.tsv").write_text("sugar sickness of ward 7\tE11.9\nhtn\tI16.9\n")
+    monkeypatch.setenv("CLINCODE_RULES", str(tmp_path))
+    synonyms = load_synonyms(terminology)
+    assert (synonyms["sugar sickness of ward 7"], synonyms["htn"]) == ("E11.9", "I16.9")
+    assert len(synonyms) > 1000
 
 
 @pytest.mark.parametrize(
