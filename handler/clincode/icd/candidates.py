@@ -71,7 +71,11 @@ class Feature(IntEnum):
 
 
 FEATURES = len(Feature)
-_KIND_COLUMN = {kind: Feature[f"KIND_{kind.name}"] for kind in MatchKind}
+_KIND_COLUMN = {
+    **{kind: Feature[f"KIND_{kind.name}"] for kind in MatchKind},
+    # No training set has a user's own names; what is known of curated terms is taken to hold for them.
+    MatchKind.OWN: Feature.KIND_SYNONYM,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From a mention to codes by the names that the tabular list itself gives them.
 
-The nearest kind of match decides: a name of the user's own sources, a curated term, the words of a name in their
-order, in any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
+The nearest kind of match decides: a curated term, the words of a name in their order, a name of the user's own sources,
+the words in any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,18 +88,23 @@ class NameLookup:
                 yield found
 
     def _every(self, canonical: tuple[str, ...], surface: str | None) -> Iterator[Found]:
-        if self._own and surface is not None:
-            for code in self._own.get(" ".join(surface.split()).lower(), ()):
-                yield Found(code, self._defaults[code].code, MatchKind.OWN)
         synonym = self._index.synonym(canonical, surface)
         if synonym is not None:
             yield Found(self._defaults.broadest(synonym), synonym, MatchKind.SYNONYM)
+        own = [] if surface is None else [*self._by_own_names(surface)]
         for match, postings in self._index.find(canonical):
+            if match is not Match.ORDERED:
+                yield from own
             if match is Match.RELATED:
                 yield from self._related_synonym(canonical)
             for group in _by_grammar(postings):
                 yield from self._group(group, self._kind(match, group, surface))
+        yield from own
         yield from self._related_synonym(canonical)
+
+    def _by_own_names(self, surface: str) -> Iterator[Found]:
+        for code in self._own.get(" ".join(surface.split()).lower(), ()):
+            yield Found(code, self._defaults[code].code, MatchKind.OWN)
 
     def _related_synonym(self, canonical: tuple[str, ...]) -> Iterator[Found]:
         synonym = self._index.related_synonym(canonical)

@@ -53,8 +53,8 @@ class Said:
 
     ``implied`` is what the near words imply. ``neighbours`` are the words around each other disease of the sentence.
     ``denied`` are words that the sentence denies. ``trimester`` is 0 where none is said. ``side`` is that of the
-    mention, else the nearest of its sentence; ``elsewhere`` are those that the note names, each with the words of what it
-    is the side of.
+    mention, else the nearest of its sentence; ``elsewhere`` are those that the note names, each with the words of what
+    it is the side of.
     """
 
     mention: frozenset[str]
