@@ -248,10 +248,9 @@ def _best_wording(ranked: Sequence[tuple[Wording, Sequence[CodeCandidate]]]) -> 
     Where the mention's own words settle the category, what stands next to them only tells its codes apart, which is not
     for the ranking; unless they name one of the codes that say nothing of site or kind.
     """
-    own = _surest([candidates for wording, candidates in ranked if not wording.is_joint])
-    if own is not None and own.confidence >= _DECIDED and not own.code.startswith(_SAYING_LITTLE):
-        same = [c for wording, c in ranked if not wording.is_joint and c[0].code[:3] == own.code[:3]]
-        return [c for c in same if c[0].confidence >= _NEARLY * own.confidence][-1]
+    decided = [c for wording, c in ranked if not wording.is_joint and c[0].confidence >= _DECIDED]
+    if decided and not decided[-1][0].code.startswith(_SAYING_LITTLE):
+        return decided[-1]
     surest = _surest([candidates for _, candidates in ranked])
     return () if surest is None else [c for _, c in ranked if c[0].confidence >= _NEARLY * surest.confidence][-1]
 

@@ -1,5 +1,6 @@
 """All names of all codes, under the keys by which mentions find them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
@@ -80,10 +81,11 @@ class TermIndex:
             self._synonym_bags.setdefault(bag(canonical), code)
             self._related_synonyms.setdefault(related_bag(canonical), code)
 
-    def words(self) -> frozenset[str]:
-        """Words of all names, canonical and as curated terms write them."""
-        listed = {word for key in self._postings for word in key.split()}
-        return frozenset(listed.union(*(term.split() for term in self._curated)))
+    def words(self) -> Counter[str]:
+        """Words of all names, canonical and as curated terms write them, and how many names have each."""
+        found = Counter(word for key in self._postings for word in key.split())
+        found.update(word for term in self._curated for word in term.split())
+        return found
 
     def longest_from(self, word: str) -> int:
         """How many words the longest name has that begins with this canonical word; 0 where none does."""

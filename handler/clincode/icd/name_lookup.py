@@ -4,6 +4,7 @@ The nearest kind of match decides: a curated term, the words of a name in their 
 the words in any order, with words of one meaning made one, and last a reduced mention. What fits nothing finds nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -59,8 +60,8 @@ class NameLookup:
         canonical = words(mention)
         return self._index.is_no_name(canonical) and self._index.synonym(canonical, mention) is None
 
-    def words(self) -> frozenset[str]:
-        """The words of all names."""
+    def words(self) -> Counter[str]:
+        """The words of all names, and how many names have each."""
         return self._index.words()
 
     def find(self, mention: str) -> tuple[Found, ...]:

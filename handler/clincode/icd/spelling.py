@@ -1,17 +1,21 @@
 """Misspelt words put right by the words of the classification, one slip each (Damerau 1964)."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+_CLEARLY = 3
+"""So many times as frequent as the next must a word be that is chosen among several."""
 _WORD = re.compile(r"[A-Za-z]{6,}")
 
 
 class Speller:
     """Knows the words of the classification's names, and of ordinary language. Words that it knows stay as they are."""
 
-    def __init__(self, vocabulary: Iterable[str], ordinary: Iterable[str] = ()) -> None:
-        medical = {word for word in vocabulary if word.isalpha()}
+    def __init__(self, vocabulary: Mapping[str, int] | Iterable[str], ordinary: Iterable[str] = ()) -> None:
+        self._counts = Counter(vocabulary)
+        medical = {word for word in self._counts if word.isalpha()}
         self._known = medical.union(ordinary)
         self._places: dict[tuple[str, int], list[str]] = {}
         for word in sorted(medical):
@@ -38,7 +42,10 @@ class Speller:
             for other in self._places.get((word[0], length), ())
             if _is_one_slip(word, other)
         ]
-        return near[0] if len(near) == 1 else None
+        near.sort(key=lambda other: -self._counts[other])
+        if len(near) > 1 and self._counts[near[0]] < _CLEARLY * self._counts[near[1]]:
+            return None
+        return near[0] if near else None
 
 
 def _is_one_slip(word: str, other: str) -> bool:
