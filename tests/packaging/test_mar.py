@@ -71,7 +71,7 @@ def test_only_what_serving_needs_is_in_it(archive: Path) -> None:
     top = {name.split("/")[0] for name in names}
     assert top == {
         "MAR-INF", "clincode", "clincode.json", "clincode_handler.py", "config.json", "icd10cm.json.gz",
-        "model-config.yaml", "model.safetensors", "source.sha256", "tokenizer.json",
+        "linker", "model-config.yaml", "model.safetensors", "source.sha256", "tokenizer.json",
     }  # fmt: skip
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "test" in name.lower()] == []
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clincode.icd import Coder, Mention, Terminology
@@ -117,7 +117,7 @@ def check(coded: Coded, note: Written, terminology: Terminology) -> None:
 
 
 @pytest.mark.parametrize("kind", ["coder", "dense_coder"])
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_code_is_billable(
     request: pytest.FixtureRequest, terminology: Terminology, phrases: list[str], kind: str, data: st.DataObject

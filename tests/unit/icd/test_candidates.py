@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clincode.icd import IcdLinker, LinkingModel, MatchKind, Terminology
@@ -176,7 +176,7 @@ def test_without_names_or_examples(
 WORDS = ["acute", "appendicitis", "heart", "failure", "type", "2", "diabetes", "knee", "pain", "fever", "(", "é", "MI"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join) | st.text(max_size=40))
 def test_features_of_any_mention(
     finder: CandidateFinder, embed: Embed, terminology: Terminology, linker: IcdLinker, mention: str

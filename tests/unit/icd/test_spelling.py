@@ -74,6 +74,9 @@ MISSPELT = [
     ("endometrosis", "endometriosis"),
     ("overdoes", "overdose"),
     ("bilatral", "bilateral"),
+    # Of several that are near, the one that is much more frequent.
+    ("osteoperosis", "osteoporosis"),  # not osteopetrosis
+    ("migrane", "migraine"),  # not "migran"
     # In a phrase: all else stays as it is.
     ("Acute  pancreatitus, severe (ETOH)", "Acute  pancreatitis, severe (ETOH)"),
     ("moderate persistant asthama\nw/ exacerbaton", "moderate persistent asthma\nw/ exacerbation"),
@@ -98,8 +101,6 @@ UNTOUCHED = [
     "clinic appointment next Wednesday",
     "asma",  # too short to be sure
     "renel",
-    "osteoperosis",  # osteoporosis, osteopetrosis
-    "migrane",  # migraine, migran
     "neumonia",  # the first letter is hardly ever the wrong one
     "diarreah",  # two slips
     "xyzzyqwert",
@@ -182,3 +183,12 @@ def test_a_small_vocabulary() -> None:
         "asthma, strok, strove, smokes, measles, measles"
     )
     assert Speller([]).corrected("pnuemonia") == "pnuemonia"
+
+
+@pytest.mark.parametrize(
+    ("strokes", "strobes", "found"), [(1, 1, "strove"), (2, 1, "strove"), (3, 1, "stroke"), (1, 3, "strobe")]
+)
+def test_of_several_near_words_one_is_taken_that_is_three_times_as_frequent(
+    strokes: int, strobes: int, found: str
+) -> None:
+    assert Speller({"stroke": strokes, "strobe": strobes}).corrected("strove") == found
