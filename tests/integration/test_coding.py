@@ -31,4 +31,5 @@ def test_every_diagnosis_has_candidates_and_the_list_has_evidence(server: Server
     assert [code["code"] for code in body["codes"]] == ["K35.80", "N18.32"]
     for code in body["codes"]:
         named = [body["entities"][index] for index in code["evidence"]]
-        assert named and all(code["code"] in [c["code"] for c in entity["icd_codes"]] for entity in named)
+        assert named
+        assert all(code["code"] in [c["code"] for c in entity["icd_codes"]] for entity in named)
