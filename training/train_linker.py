@@ -1,6 +1,7 @@
 """Teaches the linker's encoder which names mean the same (synonym alignment: Liu et al. 2021, SapBERT).
 
-    python -m training.train_linker config/linker/icd-linker-v1.0.0.yaml --data ../shared/data --out runs/linker [--resume]
+    python -m training.train_linker config/linker/icd-linker-v1.0.0.yaml --data ../shared/data --out runs/linker \
+        [--resume]
 
 Two names of one group are drawn together, and apart from every other group of their batch. A batch is made of groups
 that the encoder of the epoch before confuses: a few drawn at random, each with its nearest neighbours. The loss is
