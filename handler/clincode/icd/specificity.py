@@ -7,7 +7,7 @@ by rule.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from clincode.icd.conventions import Conventions, Side
@@ -46,6 +46,7 @@ _SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _SUPPORT_KNOWN, _AGAINST, _AGAINS
 )
 
 
+_NOTHING: frozenset[str] = frozenset()
 _SUPPORT_BESIDE, _OF_NOS = 0.9, 0.3
 _OF_SIDE = 0.2
 """A code of the side that is said is before one that leaves it open."""
@@ -127,23 +128,37 @@ class Specifier:
         if len(family) < 2:
             return code
         linked = self._asked_words(base)
-        sides = (None, "unspecified", said.side or "right")
-        scored = [
-            (self._score(names, said, linked) + self._of_side(other, said), other == base, -i, other)
-            for i, (other, names) in enumerate(family)
-            if other == base or self.conventions.laterality(other) in sides
-        ]
-        current = next((s for s in scored if s[1]), None)
-        best = max(scored, key=lambda s: (s[0] + (_KEEPS if s[1] else 0), s[1], s[2]))
-        if current is None or best[0] <= current[0]:
+        scores = [self._score(names, said, linked) for _, names in family]
+        chosen = self._best(base, [code for code, _ in family], scores, said)
+        if chosen == base:
             return code
-        chosen = best[3]
         if self.conventions.laterality(chosen) == "right" and said.side != "right":
             # It stood for its siblings of either side.
             chosen = self.conventions.sided(chosen, said.side or "unspecified") or chosen
             if self.conventions.laterality(chosen) == "right":
                 return code
         return self.defaults[chosen].code
+
+    def _best(self, base: str, codes: Sequence[str], scores: Sequence[float], said: Said) -> str:
+        """The code with the best score among those of the side that is said, or of none; ``base`` where none is better.
+
+        Sides are looked at from the best score down, for as long as one can still win: most are never asked for.
+        """
+        sides = (None, "unspecified", said.side or "right")
+        own = next(
+            (score + self._of_side(base, said) for c, score in zip(codes, scores, strict=True) if c == base), None
+        )
+        if own is None:
+            return base
+        best, found = own + _KEEPS, base
+        for i in sorted(range(len(codes)), key=lambda i: (-scores[i], i)):
+            if scores[i] + _OF_SIDE <= best:
+                break
+            if codes[i] != base and self.conventions.laterality(codes[i]) in sides:
+                total = scores[i] + self._of_side(codes[i], said)
+                if total > best:
+                    best, found = total, codes[i]
+        return found
 
     def _of_side(self, code: str, said: Said) -> float:
         return _OF_SIDE if said.side is not None and self.conventions.laterality(code) == said.side else 0.0
@@ -160,7 +175,7 @@ class Specifier:
     def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
         total = -_OF_OTHER if name.is_other else -_OF_NOS if name.is_nos else 0.0
         near = said.near
-        beside = frozenset().union(*(words for words in said.neighbours if _belongs(words, name, said)))
+        beside = _NOTHING.union(*(words for words in said.neighbours if _belongs(words, name, said)))
         against = [(alternatives, _AGAINST) for alternatives in name.asked]
         against += [(alternatives, _AGAINST_SIDED) for alternatives in name.sided]
         known = linked - _FACETS

@@ -119,6 +119,7 @@ PARTICULAR = [
     ("{Cellulitis} of the left {leg|ANATOMY}.", ["L03.116"]),
     ("{Deep vein thrombosis} of the left leg.", ["I82.402"]),
     ("{Hypertension}; left knee replaced.", ["I10"]),
+    ("{Knee pain}. On 2 L NC.", ["M25.569"]),  # litres
     # encounter
     ("{Fracture of the left femur}, seen in the ED.", ["S72.92XA"]),
     ("{Fracture of the left femur}, follow-up visit.", ["S72.92XD"]),
