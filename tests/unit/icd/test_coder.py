@@ -165,6 +165,7 @@ TOGETHER = [
     ("{Hypertension}. {CKD stage 4}.", ["I12.9", "N18.4"]),
     ("{HTN}, {CHF} and {CKD stage 3b}.", ["I13.0", "I50.9", "N18.32"]),
     ("{HTN}, {ESRD} on dialysis.", ["I12.0", "N18.6", "Z99.2"]),
+    ("{CAD} with {unstable angina}.", ["I25.110"]),
     ("{Type 2 diabetes}. {CKD stage 3a}.", ["E11.22", "N18.31"]),
     ("{Type 2 diabetes} with {diabetic neuropathy}.", ["E11.40"]),
     ("{DKA} in {type 1 diabetes}.", ["E10.10"]),

@@ -52,9 +52,14 @@ def test_saved_and_loaded_it_ranks_the_same(
 ) -> None:
     loaded = IcdLinker(terminology, LinkingModel.load(saved, terminology), embed)
     assert loaded.threshold == dense_linker.threshold == 0.3
-    for mention in MENTIONS:
-        assert loaded.link(mention) == dense_linker.link(mention)
-        assert loaded.named(mention) == dense_linker.named(mention)
+    for ranked, again in (
+        (dense_linker.link_all(MENTIONS), loaded.link_all(MENTIONS)),
+        (dense_linker.named_all(MENTIONS), loaded.named_all(MENTIONS)),
+    ):
+        assert [[each.code for each in codes] for codes in ranked] == [[each.code for each in codes] for codes in again]
+        # What else is ranked at the time moves the last digits.
+        confidences = [each.confidence for codes in ranked for each in codes]
+        assert [each.confidence for codes in again for each in codes] == pytest.approx(confidences, abs=1e-5)
 
 
 def test_bytes_are_the_same_each_time(terminology: Terminology, saved: Path, tmp_path_factory: Any) -> None:
