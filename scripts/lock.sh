@@ -24,9 +24,9 @@ compile() {
 }
 
 OPTIONS=("${LEFT_OUT[@]/#/--unsafe-package=}" --constraint requirements/torch.txt "$@")
-compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra training setup.cfg
+compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra gateway --extra training setup.cfg
 compile requirements/dev.lock "${OPTIONS[@]}" --constraint requirements/serve.lock \
-  --extra serving --extra training --extra reports --extra dev setup.cfg
+  --extra serving --extra gateway --extra training --extra reports --extra dev setup.cfg
 compile requirements/java.txt requirements/java.in
 # Nothing is left out: no torch is among it, and PyRuSH needs setuptools. Some of it comes as source alone, whose
 # metadata takes a build environment.

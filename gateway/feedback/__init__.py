@@ -1,0 +1,1 @@
+"""Reviewed notes → training examples, samples and scores."""

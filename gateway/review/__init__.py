@@ -1,0 +1,1 @@
+"""What a coder decides on a note, as values and pure functions."""

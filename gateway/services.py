@@ -1,0 +1,1 @@
+"""What the routes work with, built once at start and found as ``request.app.state.services``."""

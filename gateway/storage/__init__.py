@@ -1,0 +1,1 @@
+"""What the gateway keeps: notes, answers, decisions and the audit log, in SQLite or PostgreSQL."""

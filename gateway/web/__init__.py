@@ -1,0 +1,1 @@
+"""The pages for people: login, worklist, note and overview; rendered here, without a build step."""
