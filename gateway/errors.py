@@ -22,7 +22,7 @@ def conflict(code: str, message: str, field: str | None = None) -> GatewayError:
     return GatewayError(409, code, message, field)
 
 
-class InferenceUnavailable(GatewayError):
+class ModelUnavailableError(GatewayError):
     """TorchServe is down, restarting or full: the same request may succeed later."""
 
     def __init__(self, message: str = "the model does not answer at the moment", *, retry_after: int = 5) -> None:

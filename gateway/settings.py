@@ -18,8 +18,8 @@ LEAST_SECRET = 32
 
 
 class Settings(BaseSettings):
-    """The gateway's settings: each is the variable ``CLINCODE_`` and its name in capitals, or a file of that name in the
-    folder ``CLINCODE_SECRETS_DIR``. A value that does not fit is refused by name."""
+    """The gateway's settings: each is the variable ``CLINCODE_`` and its name in capitals, or a file of that name in
+    the folder ``CLINCODE_SECRETS_DIR``. A value that does not fit is refused by name."""
 
     model_config = SettingsConfigDict(env_prefix="CLINCODE_", frozen=True, hide_input_in_errors=True, extra="ignore")
 
