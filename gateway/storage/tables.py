@@ -85,7 +85,9 @@ class NoteRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None]
-    lease: Mapped[str | None] = mapped_column(String(36))
+    requeued_at: Mapped[datetime | None]
+    """When a person gave it another round; the time to give it up counts from then."""
+    lease: Mapped[str | None] = mapped_column(String(36), index=True)
     """Which worker has it in hand, until ``lease_until``."""
     lease_until: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(64))

@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requeued_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease", sa.String(length=36), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(length=64), nullable=True),
@@ -98,6 +99,7 @@ def upgrade() -> None:
         sa.Column("comment", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(op.f("ix_notes_lease"), "notes", ["lease"], unique=False)
     op.create_index("ix_notes_jobs", "notes", ["state", "urgent", "received_at"], unique=False)
     op.create_index("ix_notes_received", "notes", ["received_at"], unique=False)
     op.create_index("ix_notes_worklist", "notes", ["review_state", "urgent", "received_at"], unique=False)
