@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     batch_limit: int = Field(32, ge=1)
     job_attempts: int = Field(8, ge=1)
     """Tries of a durable note that fails, TorchServe being up, before it is set aside for a person."""
+    job_hours: float = Field(24.0, gt=0)
+    """How long a durable note may wait for a model that is away, before it is set aside."""
+    job_timeout_seconds: float = Field(120.0, gt=0)
     lease_seconds: float = Field(30.0, gt=0)
 
     webhook_hosts: tuple[str, ...] = ()

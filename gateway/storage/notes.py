@@ -137,7 +137,7 @@ class NoteStore:
     # --- being predicted
 
     def claim(self, limit: int, lease_seconds: float) -> list[Job]:
-        """Take up to ``limit`` notes in hand, urgent first, then oldest; those too whose worker let its lease run out."""
+        """Take up to ``limit`` notes in hand, urgent first, then oldest, those with an expired lease among them."""
         now = datetime.now(UTC)
         with self._database.transaction() as session:
             waiting = and_(

@@ -80,7 +80,7 @@ def parse_request(payload: bytes | bytearray | str | Mapping[str, Any]) -> Note:
             does not fit the contract; the first fault is named.
     """
     if isinstance(payload, bytes | bytearray | str):
-        payload = _parse_json(payload)
+        payload = parse_json(payload)
     if not isinstance(payload, Mapping):
         raise RequestError("not_an_object", "the body must be a JSON object", status=400)
     try:
@@ -89,7 +89,12 @@ def parse_request(payload: bytes | bytearray | str | Mapping[str, Any]) -> Note:
         _refuse(error)
 
 
-def _parse_json(payload: bytes | bytearray | str) -> Any:
+def parse_json(payload: bytes | bytearray | str) -> Any:
+    """The value of a JSON body of at most 1 MiB, without repeated names, NaN or Infinity.
+
+    Raises:
+        RequestError: 413 where it is larger, 400 where it is not such JSON.
+    """
     if len(payload) > MAX_BODY_BYTES:
         raise RequestError("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes", status=413)
     try:
