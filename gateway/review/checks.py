@@ -6,6 +6,7 @@ from clincode.errors import RequestError
 from gateway.errors import conflict
 from gateway.review.decisions import (
     AcceptCode,
+    AcceptEntity,
     AddCode,
     AddEntity,
     ChangeContext,
@@ -14,7 +15,9 @@ from gateway.review.decisions import (
     Clear,
     Decision,
     Finish,
+    OfEntity,
     RejectCode,
+    RejectEntity,
     Reopen,
     ReplaceCode,
 )
@@ -49,10 +52,7 @@ def check(decision: Decision, state: ReviewState, text: str, is_billable: Callab
             if left:
                 raise RequestError("codes_undecided", f"{left} of the suggested codes are not decided", "decision.kind")
         case _:
-            entity = _known_entity(decision.entity, state, "entity")
-            if isinstance(decision, ChangeSpan):
-                _check_span(decision.start_char, decision.end_char, text)
-            _check_changes(decision, entity)
+            _check_entity(decision, state, text)
 
 
 def _is_unknown(decision: Clear, state: ReviewState) -> bool:
@@ -74,10 +74,21 @@ def _check_code(
         return
     if known is None:
         raise _refused("unknown_code", "the code is not on this note's list", "code")
+    if known.origin == "added":
+        raise _refused("not_suggested", "a coder added the code: take it back instead", "code")
     if isinstance(decision, ReplaceCode):
         if decision.new_code == decision.code:
             raise _refused("same_code", "a code cannot replace itself", "new_code")
         _check_billable(decision.new_code, "new_code", is_billable)
+
+
+def _check_entity(decision: OfEntity, state: ReviewState, text: str) -> None:
+    entity = _known_entity(decision.entity, state, "entity")
+    if entity.origin == "added" and isinstance(decision, AcceptEntity | RejectEntity):
+        raise _refused("not_suggested", "a coder added the entity: take it back instead", "entity")
+    if isinstance(decision, ChangeSpan):
+        _check_span(decision.start_char, decision.end_char, text)
+    _check_changes(decision, entity)
 
 
 def _check_billable(code: str, field: str, is_billable: Callable[[str], bool]) -> None:

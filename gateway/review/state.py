@@ -226,7 +226,7 @@ class _Fold:
         plain = replace(known, replaced_by=None, new_description=None, reason=None, decided_by=by)
         match decision:
             case AcceptCode():
-                self.codes[code] = replace(plain, verdict="added" if known.origin == "added" else "accepted")
+                self.codes[code] = replace(plain, verdict="accepted")
             case RejectCode(reason=reason):
                 self.codes[code] = replace(plain, verdict="rejected", reason=reason.value if reason else None)
             case ReplaceCode(new_code=new_code):
