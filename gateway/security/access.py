@@ -48,7 +48,7 @@ class Requirement:
         if session is not None and request.method not in _SAFE:
             check_origin(request, security)
             if principal is not LOCAL:
-                await _check_token(request, session)
+                await check_token(request, session)
         if not principal.may(self.permission):
             raise ForbiddenError(self.permission)
         return principal
@@ -88,6 +88,15 @@ def check_origin(request: Request, security: Security) -> None:
     if origin is not None and origin.lower() not in own_origins(security.settings):
         raise CsrfError
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise CsrfError
+
+
+async def check_token(request: Request, session: Session) -> None:
+    """Raises CsrfError where the request has not the session's token, in its header or its form."""
+    sent: Any = request.headers.get(CSRF_HEADER)
+    if sent is None and request.headers.get("content-type", "").lower().startswith(_FORMS):
+        sent = (await request.form()).get(CSRF_FIELD)
+    if not isinstance(sent, str) or not same(sent, session.csrf_token):
         raise CsrfError
 
 
@@ -132,14 +141,6 @@ async def _bearer(request: Request, security: Security, token: str) -> Principal
         security.limits.count_failure(address)
         raise UnauthenticatedError
     return principal
-
-
-async def _check_token(request: Request, session: Session) -> None:
-    sent: Any = request.headers.get(CSRF_HEADER)
-    if sent is None and request.headers.get("content-type", "").lower().startswith(_FORMS):
-        sent = (await request.form()).get(CSRF_FIELD)
-    if not isinstance(sent, str) or not same(sent, session.csrf_token):
-        raise CsrfError
 
 
 def _nobody(request: Request) -> UnauthenticatedError:

@@ -48,6 +48,6 @@ class Security:
             sessions=sessions,
             logins=LoginCodes(database, audit, settings, sessions),
             limits=RateLimits(settings.rate_limit),
-            oidc=None,
+            oidc=Provider(settings) if settings.oidc_issuer else None,
             local_session=Session("local", Role.ADMIN, secrets.token_urlsafe(32), datetime.max.replace(tzinfo=UTC)),
         )

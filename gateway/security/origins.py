@@ -24,8 +24,8 @@ def own_hosts(settings: Settings) -> frozenset[str]:
 
 
 def is_own_host(header: str, hosts: frozenset[str]) -> bool:
-    """Whether a Host header names the gateway. A plain IP address always does: another site's page reaches a gateway
-    on loopback or in the house by a name that it lets point there, and a name is what this is to stop."""
+    """Whether a Host header names the gateway. A plain IP address always does: what this is to stop is another site
+    that lets a name of its own point here."""
     try:
         name = urlsplit(f"//{header}").hostname
     except ValueError:

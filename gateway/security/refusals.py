@@ -1,12 +1,9 @@
-"""The refusals of access control, each with the headers it needs. What a refusal says is constant: it never tells an
-unknown key from a revoked one, or a wrong code from a used one."""
+"""The refusals of access control, each with the headers of its answer. What a refusal says is constant: it never tells
+an unknown key from a revoked one, or a wrong code from a used one."""
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
-from fastapi import Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
-
-from clincode.errors import ClincodeError
 from gateway.errors import GatewayError
 from gateway.security.permissions import Permission
 
@@ -16,19 +13,28 @@ class UnauthenticatedError(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(401, "unauthenticated", "a valid API key, bearer token or session is needed")
+        self.headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
 class LoginNeededError(UnauthenticatedError):
-    """The same for a person who opens a page: to be answered with a redirect to ``location``."""
+    """The same for a person who opens a page: the redirect to the login page, which leads back here."""
 
     def __init__(self, next_path: str) -> None:
         super().__init__()
-        self.location = f"/login?next={quote(next_path, safe='')}"
+        self.status = 303
+        self.headers = {"Location": f"/login?next={quote(next_path, safe='')}"}
 
 
 class ForbiddenError(GatewayError):
     def __init__(self, permission: Permission) -> None:
         super().__init__(403, "forbidden", f"this needs the permission '{permission}'")
+
+
+class NoRoleError(GatewayError):
+    """The identity provider knows them, and gives them no role here."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "no_role", "this account has no role here")
 
 
 class CsrfError(GatewayError):
@@ -42,16 +48,14 @@ class TooManyRequestsError(GatewayError):
         super().__init__(429, "rate_limited", f"too many {what}; wait and try again", retry_after=retry_after)
 
 
-def refusal_response(_request: Request, error: Exception) -> Response:
-    """The answer to any ``ClincodeError``, to be set as the app's exception handler: the error envelope with
-    ``Retry-After`` and ``WWW-Authenticate`` where they belong, or the redirect to the login page."""
-    if not isinstance(error, ClincodeError):
-        raise error
-    if isinstance(error, LoginNeededError):
-        return RedirectResponse(error.location, status_code=303)
-    headers = {}
-    if isinstance(error, GatewayError) and error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.body.to_dict(), status_code=error.status, headers=headers)
+class SignInError(GatewayError):
+    """A sign-in with the identity provider that came to nothing. Why is not said to the browser."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "sign_in_failed", "the sign-in could not be finished; please start again")
+
+
+class ProviderUnavailableError(GatewayError):
+    def __init__(self) -> None:
+        message = "the identity provider does not answer at the moment"
+        super().__init__(503, "identity_provider_unavailable", message, retry_after=10)

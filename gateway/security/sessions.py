@@ -76,6 +76,12 @@ class SessionStore:
         with self._database.transaction() as transaction:
             return self.open(transaction, user, role, method=method, replaces=replaces)
 
+    def note_failure(self, method: str, reason: str) -> None:
+        """A login that failed, for the audit log; nobody's name, for nobody has shown that it is theirs."""
+        with self._database.transaction() as transaction:
+            after = {"method": method, "reason": reason}
+            self._audit.append(transaction, "anonymous", "login.failed", "login", after=after)
+
     def find(self, value: str) -> Session | None:
         """The session of a cookie; None where it is unknown, was left idle or is over."""
         if not _VALUE.fullmatch(value):
