@@ -22,7 +22,7 @@ from clincode.types import FloatArray, Window
 IGNORED_LABEL = -100
 MENTION_TOKENS = 32
 """A longer mention is cut: it is no name."""
-_MENTIONS_TOGETHER = 64
+_MENTIONS_TOGETHER = 16
 
 
 class BertForClinicalNER(nn.Module):

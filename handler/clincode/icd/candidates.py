@@ -12,7 +12,7 @@ import numpy as np
 
 from clincode.icd.confidence import Found, MatchKind
 from clincode.icd.defaults import Defaults
-from clincode.icd.linking_model import Examples, Int8Array, Names
+from clincode.icd.linking_model import Examples, Names
 from clincode.icd.normalise import words
 from clincode.icd.terminology import Terminology, is_group
 from clincode.types import FloatArray
@@ -94,6 +94,10 @@ class CandidateFinder:
         self._defaults = defaults
         self._names = names
         self._examples = examples
+        # As floats they take 30 MB, but making them so for each note would cost more than the search.
+        self._name_table, self._example_table = (
+            (part.vectors / np.float32(127)).astype(np.float32) for part in (names, examples)
+        )
         self._popularity: dict[str, int] = {}
         for codes in examples.codes:
             for code in codes:
@@ -104,8 +108,8 @@ class CandidateFinder:
         """For each mention's unit vector, nearest names and nearest examples."""
         return list(
             zip(
-                _nearest(vectors, self._names.vectors, NEAREST_NAMES),
-                _nearest(vectors, self._examples.vectors, NEAREST_EXAMPLES),
+                _nearest(vectors, self._name_table, NEAREST_NAMES),
+                _nearest(vectors, self._example_table, NEAREST_EXAMPLES),
                 strict=True,
             )
         )
@@ -250,17 +254,14 @@ class Near:
     likeness: tuple[float, ...]
 
 
-def _nearest(vectors: FloatArray, table: Int8Array, count: int) -> list[Near]:
+def _nearest(vectors: FloatArray, table: FloatArray, count: int) -> list[Near]:
     if not len(table):
         return [Near((), ())] * len(vectors)
-    scores = np.empty((len(vectors), len(table)), dtype=np.float32)
-    for start in range(0, len(table), 16384):  # the whole table as floats would be four times its size
-        block = table[start : start + 16384].astype(np.float32)
-        scores[:, start : start + 16384] = vectors @ block.T
+    scores = vectors @ table.T
     count = min(count, len(table))
     found = np.argpartition(-scores, count - 1, axis=1)[:, :count]
     result = []
     for row, indices in zip(scores, found, strict=True):
         ordered = indices[np.argsort(-row[indices], kind="stable")]
-        result.append(Near(tuple(ordered.tolist()), tuple((row[ordered] / 127).tolist())))
+        result.append(Near(tuple(ordered.tolist()), tuple(row[ordered].tolist())))
     return result

@@ -12,7 +12,7 @@ def _any(*parts: str) -> re.Pattern[str]:
 
 
 _WEEKS = re.compile(
-    r"(?<![\d/.-])(?P<weeks>\d{1,2})(?:w\d?d?|(?: ?\+ ?| and |-| )?\d/7)?"
+    r"(?<![\d/.-])(?P<weeks>\d{1,2})(?:w\d?d?| ?\+ ?\d(?!\d)|(?: ?\+ ?| and |-| )?\d/7)?"
     r"(?:\s*-?\s*(?:weeks?|wks?|wk)\b|(?<=w)\b|(?<=d)\b|(?<=/7)\b)"
     r"(?!\s*(?:ago|postpartum|post|after|old|later|course|of (?!gestation|pregnancy)))",
     re.IGNORECASE,
@@ -59,7 +59,7 @@ _HEALINGS: tuple[tuple[Healing, re.Pattern[str]], ...] = (
 _THERAPY = r"(?:treatment|therapy|chemo\w*|radiation)"
 _YEAR = r"(?:19|20)\d\d"
 _TREATED = _any(
-    r"\bno (?:evidence of )?(?:disease|recurren\w+)|\bNED\b|\bsurveillance\b|\bcured\b",
+    r"\bno evidence of (?:disease|recurren\w+)|\bno (?:local |distant )?recurren\w+|\bNED\b|\bsurveillance\b|\bcured\b",
     rf"\b{_THERAPY} (?:was )?(?:complete\w*|finished)",
     rf"\b(?:completed|finished) (?:{_THERAPY}|\w+ and radiation|in|{_YEAR})\b",
     rf"\b(?:fully |completely )?(?:excised|resected|removed) in {_YEAR}",

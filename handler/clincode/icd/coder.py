@@ -15,12 +15,13 @@ from clincode.icd.circumstances import gestational_weeks
 from clincode.icd.combinations import Combinations
 from clincode.icd.conventions import Conventions
 from clincode.icd.fitting import fitting
-from clincode.icd.history import History, StatusCue, StatusMatch, gestation_code, statuses
+from clincode.icd.history import History
 from clincode.icd.linker import IcdLinker
 from clincode.icd.mention import Mention
-from clincode.icd.note_list import Entry, NoteList, merged
-from clincode.icd.said import Said, said_around, side_of
+from clincode.icd.note_list import UNKNOWN_WEEKS, Entry, NoteList, merged
+from clincode.icd.said import NoteFacts, Said, facts_of, said_around, side_of
 from clincode.icd.specificity import Specifier
+from clincode.icd.status import StatusCue, StatusMatch, gestation_code, statuses
 from clincode.icd.wordings import Wording, Wordings
 from clincode.types import (
     Assertion,
@@ -87,8 +88,9 @@ class Coder:
 
         ``text`` is the note that the offsets of ``sentences`` and ``mentions`` fit, which come in its order.
         """
+        facts = facts_of(text)
         contexts = [
-            said_around(text, mentions, i, self.linker.speller.corrected) if mention.is_disease else None
+            said_around(facts, mentions, i, self.linker.speller.corrected) if mention.is_disease else None
             for i, mention in enumerate(mentions)
         ]
         suggestions = self._suggestions(text, mentions, contexts)
@@ -97,7 +99,7 @@ class Coder:
             *self._statuses(text, sentences, mentions),
         ]
         entries = self._one_diabetes(_with_cause(entries), mentions)
-        entries += _weeks(entries, text)
+        entries += _weeks(entries, facts)
         entries = self._combined(text, merged(entries), mentions, contexts)
         return Coded(tuple(suggestions), tuple(self._list.listed(entries)))
 
@@ -198,7 +200,10 @@ class Coder:
             )
             place = bisect_right(starts, match.start) - 1
             section = sentences[place].section if place >= 0 else None
-            if _holds(match, None if index is None else mentions[index], section):
+            mention = None if index is None else mentions[index]
+            if _holds(match, mention, section):
+                if mention is not None and mention.assertion.temporality is Temporality.HYPOTHETICAL:
+                    index = None  # "screening for" a cancer is a status, and the cancer no evidence of it
                 side = side_of(text[max(0, match.start - 25) : match.end + 15])
                 code = self.conventions.sided(match.code, side) if side else None
                 yield Entry(code or match.code, STATUS_CONFIDENCE, () if index is None else (index,))
@@ -269,9 +274,11 @@ def _with_cause(entries: Sequence[Entry]) -> list[Entry]:
     return [*entries, *causes]
 
 
-def _weeks(entries: Sequence[Entry], text: str) -> list[Entry]:
-    """The weeks of gestation, which make a condition one of pregnancy."""
-    code = gestation_code(gestational_weeks(text) or 0)
+def _weeks(entries: Sequence[Entry], facts: NoteFacts) -> list[Entry]:
+    """The weeks of gestation, which make a condition one of pregnancy; unknown ones where a trimester is said."""
+    code = gestation_code(gestational_weeks(facts.text) or 0)
+    if code is None and facts.pregnant and facts.trimester:
+        code = UNKNOWN_WEEKS
     return (
         []
         if code is None or any(entry.code.startswith("Z3A") for entry in entries)
@@ -293,6 +300,9 @@ def _holds(match: StatusMatch, mention: Mention | None, section: str | None) -> 
     if assertion.certainty is not Certainty.AFFIRMED or assertion.experiencer is not Experiencer.PATIENT:
         return False
     if section in _OF_FAMILY:
+        return False
+    within = mention is not None and mention.span.start <= match.start and match.end <= mention.span.end
+    if within and assertion.temporality is Temporality.HYPOTHETICAL:
         return False
     is_past = match.cue is StatusCue.PAST and assertion.temporality is Temporality.HISTORICAL
     return match.said or is_past or section in _SAID_BY_SECTION.get(match.cue, ())

@@ -8,33 +8,19 @@ encounter or trimester is the one with the same title but for that: no code is b
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from clincode.config import load_tsv_resource
-from clincode.errors import ResourceError
-from clincode.icd.normalise import canonical_word
+from clincode.icd.code_ranges import CodeRange, Note, references
+from clincode.icd.integral import load_integral
+from clincode.icd.sided_titles import TITLE_WORD, UNSPECIFIED_OF_TWO, Side, SidedTitle, sides
 from clincode.icd.terminology import Terminology, is_group, pad
 
-INTEGRAL_FILE = "icd_integral.tsv"
-
-Side = Literal["right", "left", "bilateral", "unspecified"]
 Encounter = Literal["initial", "subsequent", "sequela"]
 Healing = Literal["routine", "delayed", "nonunion", "malunion"]
 UNSPECIFIED_TRIMESTER = 0
 
-# -- references in notes --
-
-_CATEGORY = r"[A-Z](?:\d[0-9A-Z]|[A-Z]\d)"
-_CODE = rf"(?<![0-9A-Za-z]){_CATEGORY}(?:\.[0-9A-Z]{{1,4}})?(?![0-9A-Za-z])"
-_REFERENCE = re.compile(rf"({_CODE})(?:(?:\.?[-\s]*-[-\s]*|\.?-*\s+to\s+)({_CODE}))?")
-_BRACKETED = re.compile(r"\(([^()]*)(?:\)|$)")
-# "code, if applicable, for codes G31.0-G31.83, to identify": the codes that the note is for, not those that it names.
-_ADDRESSEES = re.compile(r"\bfor codes [^:]*")
-# Categories that stand elsewhere in the list than the alphabet has them, and after which they stand.
-_PLACES = {"C4A": "43A", "C7A": "75A", "C7B": "75B", "D3A": "36A", "M1A": "08A", "Z3A": "36A"}
-_ORDINALS = {"5th": 4, "fifth": 4, "sixth": 5, "7th": 6, "seventh": 6}
 # "specified adverse effects (A00-R94)": most of the book, which nobody means to exclude.
 _WIDEST_EXCLUSION = 3
 
@@ -50,20 +36,6 @@ _CONDITIONAL = re.compile(
 
 _UNSPECIFIED = re.compile(r"\b(?:[Uu]nspecified|NOS)\b")
 _FETUS_UNSPECIFIED = "not applicable or unspecified"
-_TITLE_WORD = re.compile(r"[a-z0-9]+")
-_SILENT = frozenset(["of", "the", "s", "unilateral"])
-_SAME = {"lid": "eyelid"}
-_BOTH_EYES = re.compile(r"\bboth eyes\b")
-_NONDOMINANT = re.compile(r"\bnon-dominant\b")
-_LAST_CLAUSE_UNSPECIFIED = re.compile(r", (?:unspecified [\w ]+|[\w ]+ unspecified)$")
-_DOMINANCE = {"right": "dominant", "left": "nondominant"}
-"""Where the note does not say which side is dominant, the right one is (guideline I.C.6.a)."""
-_PAIRED = (
-    "(?:side|eye|ear|lid|eyelid|breast|lung|kidney|ureter|ovary|testis|limb|arm|leg|extremity|shoulder|elbow|forearm"
-    "|wrist|hand|finger|thumb|hip|thigh|knee|ankle|foot|toe|buttock|ulna|radius|tibia|fibula)"
-)
-_UNSPECIFIED_OF_TWO = re.compile(rf"\bunspecified (?:\w+ )?{_PAIRED}\b|\b{_PAIRED},? unspecified(?:,|$)")
-_LONGEST_NOUN = 3  # "right lower extremity", which "bilateral" can stand without
 
 _TRIMESTER = re.compile(r"\b(first|second|third|unspecified) trimester\b")
 _TRIMESTERS = {"unspecified": UNSPECIFIED_TRIMESTER, "first": 1, "second": 2, "third": 3}
@@ -71,138 +43,26 @@ _ENCOUNTER = re.compile(r"\b(initial|subsequent) encounter\b|\b(sequela)\b")
 _HEALING = {"routine": "routine healing", "delayed": "delayed healing", "nonunion": "nonunion", "malunion": "malunion"}
 
 
-@dataclass(frozen=True, slots=True)
-class CodeRange:
-    """Codes that a note names: from ``first`` to ``last``, both with everything below them; one code where they agree.
-
-    ``tail`` is a regular expression that the code without its dot must begin with besides; empty for none.
-    """
-
-    first: str
-    last: str
-    tail: str = ""
-
-    def holds(self, code: str) -> bool:
-        """Whether a code is among them, in the order of the tabular list; never true of blocks and chapters."""
-        if not self.first[0] <= code[0] <= self.last[0] or is_group(code):
-            return False
-        if not _place(self.first) <= _place(code) or not _place(code[: len(self.last)]) <= _place(self.last):
-            return False
-        return not self.tail or re.match(self.tail, code.replace(".", "")) is not None
-
-
-Note = tuple[str, tuple[CodeRange, ...]]
-"""A note's text and the codes that it names."""
-
-
-def references(note: str) -> tuple[CodeRange, ...]:
-    """The codes that a note names, in its order: those in brackets, or where it has none there, those in its words.
-
-    Empty for a note that names none. A condition that the note puts on the last digits holds for all codes that stand
-    in the same brackets; "with fifth or sixth character" is the last one that is no placeholder X.
-    """
-    found = []
-    for bracketed in _BRACKETED.finditer(note):
-        rest = note[bracketed.end() :]
-        found += _ranges(bracketed[1], rest if rest.startswith(" with") else "")
-    return tuple(found or _ranges(_ADDRESSEES.sub("", note), ""))
-
-
-def _ranges(text: str, behind: str) -> list[CodeRange]:
-    tail = _tail(f"{text} {behind}")
-    return [CodeRange(match[1], match[2] or match[1], tail) for match in _REFERENCE.finditer(text)]
-
-
-def _tail(text: str) -> str:
-    """The condition on a code's last digits as a regular expression for the code without its dot; "" for none."""
-    text = text.replace(".-with", " with")
-    for pattern, expression in _TAILS:
-        if match := pattern.search(text):
-            return expression(match)
-    return ""
-
-
-def _one_of(first: str, last: str | None) -> str:
-    """Anything from one ending to another that differs in its last character: ``51``, ``52`` → ``5[1-2]``."""
-    return f"{first[:-1]}[{first[-1]}-{last[-1]}]" if last else first
-
-
-def _intent(match: re.Match[str]) -> str:
-    """The sixth character of a code for poisoning says the intent, or the fifth where the sixth is a placeholder."""
-    characters = _one_of(match[1], match[2])
-    return f"....(?:.{characters}|{characters}(?:X|$))"
-
-
-_TAILS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"with ketoacidosis"), lambda _: "...1"),
-    (re.compile(r"with open fracture 7th character"), lambda _: "......[BCEFHJMNQR]"),
-    (re.compile(r"with final characters -?(\w+)"), lambda match: f".*{match[1]}$"),
-    (re.compile(r"with fifth or six(?:th)? character (\d)(?:-(\d))?"), _intent),
-    (re.compile(r"with fifth to sixth characters (\w\w)"), lambda match: f"....{match[1]}"),
-    (
-        re.compile(rf"with ({'|'.join(_ORDINALS)})[ -]character \.?(\w)(?:-(\w))?"),
-        lambda match: "." * _ORDINALS[match[1]] + _one_of(match[2], match[3]),
-    ),
-    (re.compile(r"with \.(\w+)(?:-\.(\w+))?"), lambda match: "..." + _one_of(match[1], match[2])),
-)
-
-
-def _place(code: str) -> tuple[str, str, str]:
-    """Sorts codes as the tabular list does."""
-    return code[0], _PLACES.get(code[:3], code[1:3]), code[3:]
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """A side that a title names or leaves open, and the title's other words, as keys to compare with another title's.
-
-    ``assumed`` is without what is taken for granted where a note says less (which side is dominant, a last part that
-    is unspecified), ``bare`` without one to three words behind the side: "right lower extremity", "bilateral".
-    ``paired`` is true of a title that names a part of the body that there are two of, and leaves open which.
-    """
-
-    side: Side
-    exact: str
-    assumed: frozenset[str] = frozenset()
-    bare: frozenset[str] = frozenset()
-    paired: bool = False
-
-    def distance(self, other: "_Words") -> int | None:
-        """How far two titles are from differing in their side alone, 0 the nearest; ``None`` where they are not.
-
-        2 is "right leg" to "unspecified extremity": several may be as far from one.
-        """
-        if self.exact == other.exact:
-            return 0
-        named, open_ = sorted((self, other), key=lambda words: _OPENNESS[words.side])
-        if open_.side == "unspecified" and open_.exact in named.assumed:
-            return 1
-        if open_.side == "bilateral":
-            return 2 if open_.exact in named.bare else None
-        return 2 if open_.paired and not (open_.bare | {open_.exact}).isdisjoint(named.bare | {named.exact}) else None
-
-
-_OPENNESS: dict[Side, int] = {"right": 0, "left": 0, "unspecified": 1, "bilateral": 2}
-
-
 @dataclass(slots=True)
 class Conventions:
     """The conventions of one release. Everything is found on first use and remembered; ``KeyError`` is raised for a
-    code that is not of the release, everywhere but in ``integral``.
+    code that is not of the release, everywhere but in ``integral``. ``symptoms`` are pairs of a symptom and what it
+    belongs to; those of ``icd_integral.tsv`` where none are given.
 
     Raises:
         ResourceError: on construction, where a row of ``icd_integral.tsv`` has a prefix that starts no code.
     """
 
     terminology: Terminology
+    symptoms: tuple[tuple[str, str], ...] | None = None
     _integral: tuple[tuple[str, str], ...] = field(init=False)
     _notes: dict[tuple[str, str], tuple[Note, ...]] = field(default_factory=dict, init=False)
-    _words: dict[str, tuple[_Words, ...]] = field(default_factory=dict, init=False)
+    _words: dict[str, tuple[SidedTitle, ...]] = field(default_factory=dict, init=False)
     _sided: dict[tuple[str, Side], tuple[tuple[int, str], ...]] = field(default_factory=dict, init=False)
     _explaining: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._integral = load_integral(self.terminology)
+        self._integral = load_integral(self.terminology) if self.symptoms is None else self.symptoms
 
     # -- notes --
 
@@ -315,10 +175,10 @@ class Conventions:
     def _has_sided_kin(self, code: str) -> bool:
         """Whether the title leaves open which of two, and codes near it say so though of other parts or other names."""
         stem = self._stem(code)[0]
-        if not _UNSPECIFIED_OF_TWO.search(self.terminology.title(stem).lower()):
+        if not UNSPECIFIED_OF_TWO.search(self.terminology.title(stem).lower()):
             return False
         titles = [self.terminology.title(other).lower() for above in self._near(stem) for other in self._below(above)]
-        return all(any(side in _TITLE_WORD.findall(title) for title in titles) for side in ("right", "left"))
+        return all(any(side in TITLE_WORD.findall(title) for title in titles) for side in ("right", "left"))
 
     def _near(self, stem: str) -> Iterator[str]:
         """What stands above it by one level and by two, blocks and chapters left out."""
@@ -334,11 +194,11 @@ class Conventions:
             if far is not None and whole is not None:
                 yield far, whole
 
-    def _said(self, code: str) -> tuple[_Words, ...]:
+    def _said(self, code: str) -> tuple[SidedTitle, ...]:
         stem = self._stem(code)[0]
         known = self._words.get(stem)
         if known is None:
-            known = self._words[stem] = tuple(_sides(self.terminology.title(stem)))
+            known = self._words[stem] = tuple(sides(self.terminology.title(stem)))
         return known
 
     def _stem(self, code: str) -> tuple[str, str]:
@@ -447,74 +307,8 @@ class Conventions:
         return of_symptom in open_ or of_diagnosis in (*open_, "bilateral") or of_symptom == of_diagnosis
 
 
-def load_integral(terminology: Terminology) -> tuple[tuple[str, str], ...]:
-    """Pairs of a symptom's and a diagnosis's code or the start of one, as ``icd_integral.tsv`` has them.
-
-    Raises:
-        ResourceError: naming the row where one starts no code of this release.
-    """
-    rows = [(row["symptom"], row["diagnosis"]) for row in load_tsv_resource(INTEGRAL_FILE, ("symptom", "diagnosis"))]
-    for row in rows:
-        for prefix in row:
-            if not _starts_a_code(prefix, terminology):
-                raise ResourceError(
-                    f"{INTEGRAL_FILE}: '{row[0]}' with '{row[1]}': '{prefix}' starts no code of ICD-10-CM "
-                    f"{terminology.release}"
-                )
-    return tuple(rows)
-
-
-def _starts_a_code(prefix: str, terminology: Terminology) -> bool:
-    if prefix in terminology:
-        return not is_group(prefix)
-    return bool(prefix) and any(code.startswith(prefix) for code in terminology.base_codes())
-
-
 def _is_wide(codes: CodeRange) -> bool:
     return ord(codes.last[0]) - ord(codes.first[0]) > _WIDEST_EXCLUSION
-
-
-def _sides(title: str) -> Iterator[_Words]:
-    """The side that a title names; for a title with "unspecified" in it, each that it could leave so; none at all
-    for one that names the right and the left."""
-    text = _NONDOMINANT.sub("nondominant", _BOTH_EYES.sub("bilateral eyes", title.lower()))
-    words = _title_words(text)
-    named = {"right", "left"} & set(words)
-    if len(named) > 1:
-        return
-    if named:
-        side: Side = "right" if "right" in named else "left"
-        shorter = _title_words(_LAST_CLAUSE_UNSPECIFIED.sub("", text))
-        assumed = {_key(words, side, _DOMINANCE[side]), _key(shorter, side)}
-        yield _Words(side, _key(words, side), frozenset(assumed), _bare(words, side))
-    elif "bilateral" in words:
-        yield _Words("bilateral", _key(words, "bilateral"))
-    elif "unspecified" in words:
-        bare, paired = _bare(words, "unspecified"), _UNSPECIFIED_OF_TWO.search(text) is not None
-        for n in range(1, words.count("unspecified") + 1):
-            yield _Words("unspecified", _key(_minus(words, "unspecified", n)), bare=bare, paired=paired)
-
-
-def _title_words(text: str) -> list[str]:
-    return [_SAME.get(word, canonical_word(word)) for word in _TITLE_WORD.findall(text) if word not in _SILENT]
-
-
-def _key(words: list[str], *left_out: str) -> str:
-    """The words without their order: "pain in arm, unspecified" is like "pain in right arm"."""
-    return " ".join(sorted(word for word in words if word not in left_out))
-
-
-def _minus(words: list[str], word: str, times: int) -> list[str]:
-    kept = list(words)
-    for _ in range(times):
-        kept.remove(word)
-    return kept
-
-
-def _bare(words: list[str], side: str) -> frozenset[str]:
-    """Keys without one mention of the side and one to three words behind it."""
-    places = [i for i, word in enumerate(words) if word == side]
-    return frozenset(_key(words[:i] + words[i + 1 + n :]) for i in places for n in range(1, _LONGEST_NOUN + 1))
 
 
 def _without_trimester(title: str) -> str:

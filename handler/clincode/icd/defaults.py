@@ -78,7 +78,7 @@ class Defaults:
             harmless = _scope(harmless, previous, word)
             canonical = key(word)
             if canonical and not set(canonical.split()) <= known:
-                if canonical in _RESERVED:
+                if canonical in _RESERVED and harmless not in ("not", "without"):
                     cost += _OTHER_COST
                 else:
                     cost += _HARMLESS_COST if harmless or canonical in _HARMLESS else _WORD_COST

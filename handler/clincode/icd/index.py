@@ -1,12 +1,12 @@
 """All names of all codes, under the keys by which mentions find them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from clincode.icd.backoff import modifiers
-from clincode.icd.normalise import bag, canonical_word, related_bag, words
+from clincode.icd.normalise import bag, related_bag, words
 from clincode.icd.terminology import Terminology
 from clincode.icd.variants import Grammar, forms
 
@@ -76,7 +76,7 @@ class TermIndex:
         self._related_synonyms: dict[str, str] = {}
         for term, code in synonyms.items():
             canonical = words(term)
-            self._reach_from(term)
+            self._reach_from(canonical)
             self._synonyms.setdefault(" ".join(canonical), code)
             self._synonym_bags.setdefault(bag(canonical), code)
             self._related_synonyms.setdefault(related_bag(canonical), code)
@@ -141,13 +141,12 @@ class TermIndex:
                 if ordered and not bare and ordered not in seen:
                     seen.add(ordered)
                     self._add(ordered, canonical, _packed(grammar, is_other_term, position))
-                    self._reach_from(" ".join(canonical))
+                    self._reach_from(canonical)
 
-    def _reach_from(self, name: str) -> None:
+    def _reach_from(self, canonical: Sequence[str]) -> None:
         """Remember how far a name reaches from its first word; a few words more, for those that mean nothing."""
-        parts = name.split()
-        first = canonical_word(parts[0].lower()) if parts else ""
-        self._reach[first] = max(self._reach.get(first, 0), len(parts) + 1)
+        if canonical:
+            self._reach[canonical[0]] = max(self._reach.get(canonical[0], 0), len(canonical) + 3)
 
     def _add(self, ordered: str, canonical: tuple[str, ...], packed: int) -> None:
         if ordered not in self._postings:

@@ -5,8 +5,8 @@ goes on from each to the billable code that says no more, and adds up what leads
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 
@@ -17,27 +17,21 @@ from clincode.icd.linking_model import LinkingModel
 from clincode.icd.name_lookup import NameLookup
 from clincode.icd.ranker import Ranker
 from clincode.icd.spelling import Speller
-from clincode.icd.terminology import Terminology
+from clincode.icd.status import status_words
+from clincode.icd.terminology import Terminology, is_group
 from clincode.types import CodeCandidate, FloatArray
 
 Embed = Callable[[Sequence[str]], FloatArray]
 _REMEMBERED = 4096
 """Mentions whose ranking is kept: notes say the same things again and again."""
-_DECIDING = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM})
+_SETTLING = frozenset({MatchKind.OWN, MatchKind.EXACT, MatchKind.SYNONYM})
+_MOST = 8
+"""Codes that a name that settles a mention gives."""
 _LEAST = 1e-3
 """Candidates that are less likely are not worth a place."""
 
 Ranking = tuple[tuple[str, float], ...]
 """Codes with their probabilities, best first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rankings:
-    """``concepts``: codes that a mention names as cross-references have them. ``claims``: those that a coder goes on
-    from."""
-
-    concepts: Ranking
-    claims: Ranking
 
 
 class IcdLinker:
@@ -61,11 +55,11 @@ class IcdLinker:
         self.terminology = terminology
         self.defaults = Defaults(terminology)
         self.lookup = NameLookup(terminology, self.defaults, own)
-        self.speller = Speller(self.lookup.words(), ordinary_words)
+        self.speller = Speller(self.lookup.words(), {*ordinary_words, *status_words()})
         self._model = model
         self._embed = embed
         self._finder = CandidateFinder(terminology, self.defaults, model.names, model.examples) if model else None
-        self._rankings: dict[str, Rankings] = {}
+        self._rankings: dict[str, Ranking] = {}
 
     @property
     def threshold(self) -> float:
@@ -77,8 +71,17 @@ class IcdLinker:
         return self.link_all([mention], limit=limit)[0]
 
     def link_all(self, mentions: Sequence[str], *, limit: int = 5) -> list[tuple[CodeCandidate, ...]]:
-        """The same for several mentions, which go through the encoder together."""
-        return [self._shown(self._billable(rankings.claims), limit) for rankings in self.rank(mentions)]
+        """The same for several mentions; those that their names do not settle go through the encoder together."""
+        if len(self._rankings) > _REMEMBERED:
+            self._rankings.clear()
+        new = [mention for mention in dict.fromkeys(mentions) if mention not in self._rankings]
+        found = {mention: self.lookup.find(mention) for mention in new}
+        open_ = [mention for mention in new if self._model is None or not _settles(found[mention])]
+        rankings = dict(zip(open_, self._ranked(open_, [found[m] for m in open_], "claims"), strict=True))
+        for mention in new:
+            ranking = rankings[mention] if mention in rankings else self._settled(found[mention])
+            self._rankings[mention] = self._billable(ranking)
+        return [self._shown(self._rankings[mention], limit) for mention in mentions]
 
     def named(self, mention: str, *, limit: int = 5) -> tuple[CodeCandidate, ...]:
         """Codes that a mention names, billable or not, best first. For measuring against gold codes of concepts, and
@@ -86,40 +89,42 @@ class IcdLinker:
         return self.named_all([mention], limit=limit)[0]
 
     def named_all(self, mentions: Sequence[str], *, limit: int = 5) -> list[tuple[CodeCandidate, ...]]:
-        return [self._shown(rankings.concepts, limit) for rankings in self.rank(mentions)]
+        found = [self.lookup.find(mention) for mention in mentions]
+        return [self._shown(ranking, limit) for ranking in self._ranked(mentions, found, "concepts")]
 
-    def rank(self, mentions: Sequence[str]) -> list[Rankings]:
-        """Probabilities of the codes that each mention may name."""
-        if len(self._rankings) > _REMEMBERED:
-            self._rankings.clear()
-        new = [mention for mention in dict.fromkeys(mentions) if mention not in self._rankings]
-        if new:
-            self._rankings.update(zip(new, self._ranked(new), strict=True))
-        return [self._rankings[mention] for mention in mentions]
-
-    def _ranked(self, mentions: Sequence[str]) -> list[Rankings]:
+    def _ranked(
+        self, mentions: Sequence[str], found: Sequence[tuple[Found, ...]], which: Literal["concepts", "claims"]
+    ) -> list[Ranking]:
+        """Every code that a mention may name, billable or not, by one of the rankers."""
+        if not mentions:
+            return []
         if self._model is None or self._finder is None or self._embed is None:
-            return [Rankings(ranking, ranking) for ranking in map(self._by_kind, mentions)]
+            return [self._by_name(each) for each in found]
+        ranker = self._model.concepts if which == "concepts" else self._model.claims
         near = self._finder.nearest(self._embed(mentions))
-        rankings = []
-        for mention, (names, examples) in zip(mentions, near, strict=True):
+        rankings: list[Ranking] = []
+        for mention, names_found, (names, examples) in zip(mentions, found, near, strict=True):
             if self.lookup.is_no_name(mention):
-                rankings.append(Rankings((), ()))
-                continue
-            found = self.lookup.find(mention)
-            candidates = self._finder.gather(mention, found, names, examples)
-            claims = _ranking(candidates, self._model.claims)
-            rankings.append(Rankings(_ranking(candidates, self._model.concepts), _decided(found, claims)))
+                rankings.append(())
+            else:
+                rankings.append(_ranking(self._finder.gather(mention, names_found, names, examples), ranker))
         return rankings
 
-    def _by_kind(self, mention: str) -> Ranking:
-        """Names alone: the confidence of the first by its kind of match, of the others by their rank."""
-        found = self.lookup.find(mention)
-        codes = list(dict.fromkeys(code for each in found for code in (each.named, each.billable)))
+    def _by_name(self, found: Sequence[Found], others: Iterable[str] = ()) -> Ranking:
+        """Names alone: the confidence of the first by its kind of match, of what else is named and of ``others`` by
+        their rank."""
+        codes = list(dict.fromkeys((*(code for each in found for code in (each.named, each.billable)), *others)))
         if not codes:
             return ()
         first = found[0].confidence
         return ((codes[0], first), *((code, later_confidence(first, rank)) for rank, code in enumerate(codes[1:], 1)))
+
+    def _settled(self, found: Sequence[Found]) -> Ranking:
+        """What its name settles: that code, and the others of its family as alternatives for a coder."""
+        first = found[0]
+        above = self.terminology.parent(first.billable) if first.named == first.billable else first.named
+        siblings = self.terminology.children(above) if above is not None and not is_group(above) else ()
+        return self._by_name(found, (self.defaults[sibling].code for sibling in siblings))[:_MOST]
 
     def _billable(self, ranking: Ranking) -> Ranking:
         """Each code led on to the billable one that says no more; what leads to the same is added up."""
@@ -143,14 +148,6 @@ def _ranking(candidates: Candidates, ranker: Ranker) -> Ranking:
     return tuple((candidates.codes[i], float(confidence[i])) for i in order if probabilities[i] >= _LEAST)
 
 
-def _decided(found: Sequence[Found], ranking: Ranking) -> Ranking:
-    """A curated term, or a name as the list has it, decides; what is left of the probability is the others'."""
-    if not found or found[0].kind not in _DECIDING or found[0].tied:
-        return ranking
-    first = found[0]
-    sure = max(first.confidence, sum(value for code, value in ranking if code in (first.named, first.billable)))
-    sure = min(sure, 1.0)
-    others = [(code, value) for code, value in ranking if code not in (first.named, first.billable)]
-    left = sum(value for _, value in others)
-    share = (1 - sure) / left if left > max(1 - sure, 0) else 1.0
-    return ((first.billable, sure), *((code, value * share) for code, value in others))
+def _settles(found: Sequence[Found]) -> bool:
+    """Whether names settle a mention: a curated term, or a name as the list has it, and no other as near."""
+    return bool(found) and found[0].kind in _SETTLING and not found[0].tied

@@ -102,7 +102,8 @@ class LinkingModel:
             model = _from_parts(settings, arrays)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BundleError(f"{folder / SETTINGS_FILE}: not a readable linker ({type(error).__name__})") from error
-        strange = next((code for code in model.names.codes if code not in terminology), None)
+        given = (*model.names.codes, *(code for codes in model.examples.codes for code in codes))
+        strange = next((code for code in given if code not in terminology), None)
         if strange is not None:
             raise BundleError(f"{folder / SETTINGS_FILE}: {strange} is not of ICD-10-CM {terminology.release}")
         return model
@@ -121,10 +122,22 @@ def _from_parts(settings: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Linkin
     )
     codes = [tuple(codes) for codes in settings["example_codes"]]
     examples = Examples(codes, arrays["examples.vectors"], arrays["examples.learnt"].astype(bool))
-    if len(names.codes) != len(names.vectors) or len(codes) != len(examples.vectors):
-        raise ValueError("vectors without codes")
+    if not _fit(names, examples):
+        raise ValueError("arrays of different sizes")
     concepts, claims = (Ranker.from_json(settings[name]) for name in ("concepts", "claims"))
-    return LinkingModel(settings["version"], names, examples, concepts, claims, settings["threshold"])
+    return LinkingModel(settings["version"], names, examples, concepts, claims, float(settings["threshold"]))
+
+
+def _fit(names: Names, examples: Examples) -> bool:
+    """Whether the arrays belong together: one code and one vector each, and words that there are."""
+    return (
+        len(names.codes) == len(names.vectors) == len(names.starts) - 1
+        and names.starts[-1] == len(names.word_ids)
+        and (not len(names.word_ids) or 0 <= names.word_ids.min() <= names.word_ids.max() < len(names.weights))
+        and len(names.weights) == len(names.vocabulary)
+        and len(examples.codes) == len(examples.vectors) == len(examples.learnt)
+        and names.vectors.shape[1] == examples.vectors.shape[1]
+    )
 
 
 def quantised(vectors: FloatArray) -> Int8Array:

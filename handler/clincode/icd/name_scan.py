@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clincode.icd.index import TermIndex
-from clincode.icd.normalise import canonical_word
 from clincode.icd.normalise import words as canonical_words
 from clincode.labels import EntityType
 from clincode.types import Sentence, Span
 
 CONFIDENCE = 0.6
 """Of a mention that only its name found."""
-_WORD = re.compile(r"[^\W_]+(?:['’]s\b)?")
+_WORD = re.compile(r"[^\W_]+(?:['’]s\b)?(?:-[^\W_]+)*")
 _INITIAL = re.compile(r"\b[A-Z]\.(?= [a-z])")
 """As in "C. difficile"."""
 _PARTING = re.compile(r"[\n.;:]")
@@ -75,12 +74,15 @@ class NameScanner:
         at = 0
         while at < len(words):
             start = words[at][0]
-            first = canonical_word(text[start : words[at][1]].lower())
+            first = next(iter(canonical_words(text[start : words[at][1]])), "")
             longest = min(self.index.longest_from(first), len(words) - at, _LONGEST)
             ends = ((n, words[at + n - 1][1]) for n in range(longest, 0, -1))
             size = next((n for n, end in ends if self._is_name(text[start:end], n, least_letters)), 0)
             if size:
-                yield Span(start, words[at + size - 1][1], EntityType.DIAGNOSIS, CONFIDENCE)
+                end = words[at + size - 1][1]
+                is_open = text[start:end].count("(") > text[start:end].count(")")
+                end += is_open and text[end : min(end + 1, sentence.end)] == ")"
+                yield Span(start, end, EntityType.DIAGNOSIS, CONFIDENCE)
             at += size or 1
 
     def _is_name(self, phrase: str, words: int, least_letters: int) -> bool:

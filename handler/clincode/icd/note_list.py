@@ -15,6 +15,7 @@ _HISTORIES = ("Z08", "Z09", "Z80", "Z81", "Z82", "Z83", "Z84", "Z85", "Z86", "Z8
 _FIRST = ("O", "A40", "A41", "U07.1", "Z51")
 """Codes that the guidelines put first: pregnancy, sepsis, COVID-19, an encounter for treatment of a cancer."""
 _SURE = 0.5
+UNKNOWN_WEEKS = "Z3A.00"
 _AS_SURE = 0.6
 _ANY_INJURY = ("T14", "T07", "T30")
 """Injuries of which nothing is said but that there is one."""
@@ -41,7 +42,13 @@ class NoteList:
         kept = [entry for entry in entries if not self._said_better(entry, entries) and not _is_idle(entry, entries)]
         codes = [entry.code for entry in kept]
         ordered = sorted(
-            kept, key=lambda entry: (self._rank(entry.code, codes), entry.confidence < _SURE, entry.evidence)
+            kept,
+            key=lambda entry: (
+                self._rank(entry.code, codes),
+                entry.confidence < _SURE,
+                not entry.evidence,
+                entry.evidence,
+            ),
         )
         for entry in ordered:
             yield NoteCode(
@@ -109,6 +116,8 @@ def _is_idle(entry: Entry, entries: Sequence[Entry]) -> bool:
     """Whether a code has no place here: weeks of gestation without a code that they go with, "pregnant" beside one of
     its chapter, a body mass without a diagnosis of weight."""
     others = [other.code for other in entries]
+    if entry.code == UNKNOWN_WEEKS:
+        return True  # it has done its work once conditions are those of pregnancy
     if entry.code.startswith("Z3A"):
         return not any(code[0] == "O" and code[:3] > "O08" for code in others)
     if entry.code == "O80":  # a delivery without anything else

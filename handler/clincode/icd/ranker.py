@@ -54,4 +54,10 @@ class Ranker:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Ranker":
         arrays = {name: np.array(data[name], dtype=np.float32) for name in _ARRAYS}
-        return cls(**{name: array if name == "hidden" else array[0] for name, array in arrays.items()})
+        ranker = cls(**{name: array if name == "hidden" else array[0] for name, array in arrays.items()})
+        features, units = ranker.hidden.shape
+        if {len(ranker.centre), len(ranker.scale)} != {features} or {len(ranker.hidden_bias), len(ranker.output)} != {
+            units
+        }:
+            raise ValueError("weights of different sizes")
+        return ranker

@@ -6,7 +6,7 @@ mention and what stands next to it, and those of its sentence.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from clincode.config import load_tsv_resource
@@ -20,14 +20,19 @@ from clincode.icd.circumstances import (
     is_treated,
     trimester_of,
 )
-from clincode.icd.conventions import Encounter, Healing, Side
+from clincode.icd.conventions import Encounter, Healing
 from clincode.icd.mention import Mention
 from clincode.icd.normalise import word_equivalents, words
+from clincode.icd.sided_titles import Side
 from clincode.icd.vertebrae import with_vertebrae
 from clincode.types import Sentence, Span
 
-_LEFT = re.compile(r"\b(?:left|lt|left-sided|leftward)\b|\b(?:OS|LLE|LUE)\b|(?<![\w.])\(?L\)?(?=[ .]|$)")
-_RIGHT = re.compile(r"\b(?:right|rt|right-sided|rightward)\b|\b(?:OD|RLE|RUE)\b|(?<![\w.])\(?R\)?(?=[ .]|$)")
+_LEFT = re.compile(
+    r"\b(?i:left|lt|left-sided|leftward)\b|\b(?:OS|LLE|LUE)\b|\(L\)|(?<![\w.])(?<!\d )L(?= [a-z]|[.,]|$)"
+)
+_RIGHT = re.compile(
+    r"\b(?i:right|rt|right-sided|rightward)\b|\b(?:OD|RLE|RUE)\b|\(R\)|(?<![\w.])(?<!\d )R(?= [a-z]|[.,]|$)"
+)
 _NUMBERED = frozenset({"stage", "type", "grade"})
 _WRITTEN_OUT = (
     (re.compile(r"\b(CKD|chronic kidney disease) (\d[ab]?)\b", re.IGNORECASE), r"chronic kidney disease stage \2"),
@@ -35,12 +40,16 @@ _WRITTEN_OUT = (
     (re.compile(r"\b[LR]LE\b"), "lower limb extremity"),
     (re.compile(r"\b[LR]UE\b"), "upper limb extremity"),
 )
+_AFTERWARDS = 160
+"""Characters behind a sentence in which its cancer may be said to be gone."""
+_ACROSS = 20
+"""Characters that a comma counts for between a side and what it is the side of."""
 _SITE = re.compile(r"[ -]*(?:\w+[ -]*){1,3}")
 _STAGE = re.compile(r"\bstage (?:\d[ab]?|[IV]+[ab]?)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|b/l|bilat)\b|\bOU\b", re.IGNORECASE)
 _SIDES: tuple[tuple[Side, re.Pattern[str]], ...] = (("bilateral", _BOTH), ("left", _LEFT), ("right", _RIGHT))
 _DENIED = re.compile(
-    r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative|intact|clean|ruled out)\b(?!-)"
+    r"[^.,;:\n]*\b(?:are|is|was|were)? ?(?:clear|normal|unremarkable|negative(?! for)|intact|clean|ruled out)\b(?!-)"
     r"|\b(?:no|not|never|without|w/o|denies|denied|negative for|absence of|free of|rather than|ruled out)\b"
     r"(?! longer| change)[^.,;:\n]*",
     re.IGNORECASE,
@@ -75,24 +84,19 @@ class Said:
     newborn: bool = False
 
 
-def said_of(mention: str, near: str, sentence: str, note: str, *, at: int = 0, neighbours: Sequence[str] = ()) -> Said:
-    """From the mention with its abbreviations written out, what stands next to it, its sentence, and the whole note;
-    ``at`` is where in the sentence the mention stands."""
-    encounter, encounter_said = encounter_of(sentence, note)
-    return Said(
-        meaning(mention),
-        meaning(near) | meaning(mention),
-        meaning(sentence) | meaning(mention),
-        implied(meaning(near) | meaning(mention)),
-        side_of(mention) or side_of(near) or nearest_side(sentence, at),
-        encounter,
-        is_open(near) or is_open(mention),
-        healing_of(sentence),
-        trimester_of(note),
-        is_pregnant(note),
-        encounter_said,
-        tuple(meaning(neighbour) for neighbour in neighbours),
-    )
+@dataclass(frozen=True, slots=True)
+class NoteFacts:
+    """What a note says of all its mentions; read once."""
+
+    text: str
+    trimester: int = 0
+    pregnant: bool = False
+    newborn: bool = False
+    sides: tuple[tuple[Side, frozenset[str]], ...] = ()
+
+
+def facts_of(note: str) -> NoteFacts:
+    return NoteFacts(note, trimester_of(note), is_pregnant(note), is_newborn(note), sides_of_sites(note))
 
 
 def without_denied(text: str, start: int, end: int, denied: Sequence[Span], *, keep: Span) -> str:
@@ -134,21 +138,20 @@ def _readable(text: str) -> str:
 
 
 def side_of(text: str) -> Side | None:
-    """The side that a text names; None where it names none. Left and right together are both."""
+    """The side that a text names; None where it names none, or left and right without saying that it is both."""
     if _BOTH.search(text):
         return "bilateral"
     left, right = _LEFT.search(text) is not None, _RIGHT.search(text) is not None
-    lowered = text if text.islower() else text.lower()
-    left = left or re.search(r"\bleft\b", lowered) is not None
-    right = right or re.search(r"\bright\b", lowered) is not None
-    if left and right:
-        return None
-    return "left" if left else "right" if right else None
+    return None if left is right else "left" if left else "right"
 
 
-def nearest_side(sentence: str, at: int) -> Side | None:
-    """The side that is named nearest to a place, of left, right and both."""
-    found = [(abs(match.start() - at), side) for side, pattern in _SIDES for match in pattern.finditer(sentence)]
+def nearest_side(sentence: str, start: int, end: int) -> Side | None:
+    """The side that is named nearest to what stands from ``start`` to ``end``, of left, right and both."""
+    found = []
+    for side, pattern in _SIDES:
+        for match in pattern.finditer(sentence):
+            between = sentence[match.end() : start] or sentence[end : match.start()]
+            found.append((len(between) + _ACROSS * ("," in between), side))
     return min(found)[1] if found else None
 
 
@@ -181,56 +184,63 @@ def implied(said: frozenset[str]) -> frozenset[str]:
     return frozenset().union(*(table[word] for word in said if word in table))
 
 
-def said_around(text: str, mentions: Sequence[Mention], index: int, corrected: Callable[[str], str]) -> Said:
+def said_around(facts: NoteFacts, mentions: Sequence[Mention], index: int, corrected: Callable[[str], str]) -> Said:
     """What is said around a mention of a disease: up to its neighbours of the kind, and in its sentence.
     ``corrected`` puts misspelt words right."""
-    mention = mentions[index]
+    text, mention = facts.text, mentions[index]
     sentence = mention.sentence
-    negated = [m.span for m in mentions if m is not mention and m.assertion.is_negated]
-    shown = without_denied(text, sentence.start, sentence.end, negated, keep=mention.span)
-    denied = meaning(" ".join(match.group() for match in _DENIED.finditer(text[sentence.start : sentence.end])))
-    denied |= meaning(" ".join(m.text for m in mentions if m.sentence == sentence and m.assertion.is_negated))
-    own = _DENIED.sub(" ", mention.text)
-    near = _around(shown, sentence, mention, mentions)
-    others = [m for m in mentions if m is not mention and m.sentence == sentence and not m.assertion.is_negated]
-    neighbours = [f"{m.text} {_around(shown, sentence, m, mentions)}" for m in others if m.is_disease]
-    written = [m.text for m in others if m.text != text[m.span.start : m.span.end]]
-    shown = " ".join([shown, *written])  # abbreviations written out
-    near = f"{near} {_stage_of_the_note(text, near)}"
-    said = said_of(
-        corrected(own if own.strip() else mention.text),
-        with_vertebrae(corrected(near)),
-        with_vertebrae(corrected(shown)),
-        text,
-        at=mention.span.start - sentence.start,
-        neighbours=[corrected(neighbour) for neighbour in neighbours],
-    )
-    around = text[sentence.start : sentence.end + 160]
-    return replace(
-        said,
-        treated=is_treated(around),
-        newborn=is_newborn(text),
-        denied=denied - said.mention,
-        elsewhere=sides_of_sites(text),
+    together = [m for m in mentions if m.sentence == sentence]
+    negated = [m for m in together if m is not mention and m.assertion.is_negated]
+    others = [m for m in together if m is not mention and not m.assertion.is_negated]
+    whole = text[sentence.start : sentence.end]
+    shown = without_denied(text, sentence.start, sentence.end, [m.span for m in negated], keep=mention.span)
+    own = corrected(_DENIED.sub(" ", mention.text) or mention.text)
+    here = corrected(_around(shown, sentence, mention, together))
+    near = with_vertebrae(f"{here} {_stage_of_the_note(text, here, mentions, mention)}")
+    written = [m.text for m in others if m.text != text[m.span.start : m.span.end]]  # abbreviations written out
+    far = with_vertebrae(corrected(" ".join([shown, *written])))
+    denied = meaning(" ".join([*(m.text for m in negated), *(match.group() for match in _DENIED.finditer(whole))]))
+    named, close = meaning(own), meaning(near) | meaning(own)
+    encounter, encounter_said = encounter_of(whole, text)
+    start, end = mention.span.start - sentence.start, mention.span.end - sentence.start
+    return Said(
+        mention=named,
+        near=close,
+        far=meaning(far) | named,
+        implied=implied(close),
+        side=side_of(own) or side_of(near) or nearest_side(shown, start, end),
+        encounter=encounter,
+        encounter_said=encounter_said,
+        open_=is_open(near) or is_open(own),
+        healing=healing_of(whole),
+        trimester=facts.trimester,
+        pregnant=facts.pregnant,
+        newborn=facts.newborn,
+        treated=is_treated(text[sentence.start : sentence.end + _AFTERWARDS]),
+        neighbours=tuple(
+            meaning(corrected(f"{m.text} {_around(shown, sentence, m, together)}")) for m in others if m.is_disease
+        ),
+        denied=denied - named,
+        elsewhere=facts.sides,
     )
 
 
 def _around(shown: str, sentence: Sentence, mention: Mention, mentions: Sequence[Mention]) -> str:
-    """What a sentence says between the diseases before and after a mention."""
-    diseases = [
-        m.span
-        for m in mentions
-        if m is not mention and m.is_disease and m.sentence == sentence and not _touch(m.span, mention.span)
-    ]
+    """What a sentence says between the diseases before and after a mention; ``mentions`` are those of the sentence."""
+    diseases = [m.span for m in mentions if m is not mention and m.is_disease and not _touch(m.span, mention.span)]
     start = max([sentence.start, *(span.end for span in diseases if span.end <= mention.span.start)])
     end = min([sentence.end, *(span.start for span in diseases if span.start >= mention.span.end)])
     return shown[start - sentence.start : end - sentence.start]
 
 
-def _stage_of_the_note(note: str, near: str) -> str:
-    """The stage that the note names, if it names one alone and nothing near the mention does."""
-    stages = {match.group().lower() for match in _STAGE.finditer(note)}
-    return stages.pop() if len(stages) == 1 and not _STAGE.search(near) else ""
+def _stage_of_the_note(note: str, near: str, mentions: Sequence[Mention], mention: Mention) -> str:
+    """The stage that a sentence without a disease says of the one before it: "Sacral pressure ulcer, … . Stage 3."."""
+    found = None if _STAGE.search(near) else _STAGE.search(note, mention.sentence.end)
+    if found is None:
+        return ""
+    between = any(mention.span.end <= m.span.start for m in mentions if m.is_disease and m.span.start < found.end())
+    behind = any(m.sentence.start <= found.start() < m.sentence.end for m in mentions if m.is_disease)
+    return "" if between or behind else found.group()
 
 
 def _touch(one: Span, other: Span) -> bool:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from clincode.icd.conventions import Conventions, Side
+from clincode.icd.conventions import Conventions
 from clincode.icd.defaults import Defaults
 from clincode.icd.normalise import words
 from clincode.icd.said import Said, meaning
+from clincode.icd.sided_titles import Side
 from clincode.icd.terminology import Terminology
 
 _FACETS = frozenset(
@@ -26,15 +27,19 @@ _FACETS = frozenset(
     )
 )
 """Words of degree, which count only where they stand by the mention."""
+_LIMB, _END, _HALVES = frozenset(words("limb extremity")), frozenset(words("end")), frozenset(words("upper lower"))
 _FREE = frozenset(
     words(
         "unspecified nos type site part organism classified elsewhere other specified disease disorder condition"
         " syndrome skin subcutaneous tissue female male mention encounter episode status cause codes applicable"
-        " conditions bone"
+        " conditions bone pectoris"
     )
 )
-_FREE_TAIL = re.compile(r",? ?\b(?:without|not|except|excluding|including|whether)\b[^,]*", re.IGNORECASE)
-_WITHOUT = re.compile(r"\b(?:without|not)\b([^,]*)", re.IGNORECASE)
+_UP_TO_THE_SITE = r"(?:(?! of (?:right|left|bilateral|unspecified)\b)[^,])*"
+_FREE_TAIL = re.compile(rf",? ?\b(?:without|not|except|excluding|including|whether)\b{_UP_TO_THE_SITE}", re.IGNORECASE)
+_WITHOUT = re.compile(rf"\b(?:without|not)\b({_UP_TO_THE_SITE})", re.IGNORECASE)
+_SIDE = re.compile(r"\b(?:right|left|bilateral)\b(?! (?:main|anterior|circumflex|coronary))", re.IGNORECASE)
+"""Of a coronary artery it is part of the name."""
 _SIDE_TAIL = re.compile(r", (?:right|left|bilateral|unspecified) (?:[a-z]+ ?){1,3}$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 _SYNONYM = re.compile(r"\[([^\]]*)\]")
@@ -48,6 +53,8 @@ _SUPPORT_NEAR, _SUPPORT_FAR, _SUPPORT_IMPLIED, _SUPPORT_KNOWN, _AGAINST, _AGAINS
 
 _NOTHING: frozenset[str] = frozenset()
 _SUPPORT_BESIDE, _OF_NOS = 0.9, 0.3
+_SUPPORT_GENERAL = 0.8
+"""Of a word that another said word implies: "colon" says little beside "cecum"."""
 _OF_SIDE = 0.2
 """A code of the side that is said is before one that leaves it open."""
 
@@ -128,7 +135,7 @@ class Specifier:
         if len(family) < 2:
             return code
         linked = self._asked_words(base)
-        scores = [self._score(names, said, linked) for _, names in family]
+        scores = [self._score(names, said, linked, is_own=code == base) for code, names in family]
         chosen = self._best(base, [code for code, _ in family], scores, said)
         if chosen == base:
             return code
@@ -145,51 +152,69 @@ class Specifier:
         Sides are looked at from the best score down, for as long as one can still win: most are never asked for.
         """
         sides = (None, "unspecified", said.side or "right")
-        own = next(
-            (score + self._of_side(base, said) for c, score in zip(codes, scores, strict=True) if c == base), None
-        )
-        if own is None:
+        if base not in codes:
             return base
-        best, found = own + _KEEPS, base
+        place = codes.index(base)
+        # Of its siblings by side, the one that is said is taken by rule afterwards.
+        sided = said.side is not None and self.conventions.laterality(base) is not None
+        best, found = scores[place] + (_OF_SIDE if sided else self._of_side(base, said)) + _KEEPS, base
         for i in sorted(range(len(codes)), key=lambda i: (-scores[i], i)):
-            if scores[i] + _OF_SIDE <= best:
+            if scores[i] + _SUPPORT_NEAR <= best:
                 break
-            if codes[i] != base and self.conventions.laterality(codes[i]) in sides:
+            if i != place and self.conventions.laterality(codes[i]) in sides:
                 total = scores[i] + self._of_side(codes[i], said)
                 if total > best:
                     best, found = total, codes[i]
         return found
 
     def _of_side(self, code: str, said: Said) -> float:
-        return _OF_SIDE if said.side is not None and self.conventions.laterality(code) == said.side else 0.0
+        """What a side in the title is worth: of codes that a rule tells apart by it little, of others as any word."""
+        found = _SIDE.search(self.terminology.title(code))
+        if found is None:
+            return 0.0
+        laterality = self.conventions.laterality(code)
+        if laterality is not None:
+            return _OF_SIDE if laterality == said.side else 0.0
+        return _SUPPORT_NEAR if found.group().lower() in said.near else -_AGAINST
 
     def _base(self, code: str) -> str:
         """The code without its 7th character, where it has one."""
         above = self.terminology.parent(code)
         return above if above is not None and self.terminology.seventh_characters(above) else code
 
-    def _score(self, names: tuple[_Name, ...], said: Said, linked: frozenset[str]) -> float:
-        return max((self._fit(name, said, linked) for name in names), default=-1e9)
+    def _score(self, names: tuple[_Name, ...], said: Said, linked: frozenset[str], *, is_own: bool = False) -> float:
+        return max((self._fit(name, said, linked, is_own) for name in names), default=-1e9)
 
     @staticmethod
-    def _fit(name: _Name, said: Said, linked: frozenset[str]) -> float:
-        total = -_OF_OTHER if name.is_other else -_OF_NOS if name.is_nos else 0.0
+    def _fit(name: _Name, said: Said, linked: frozenset[str], is_own: bool) -> float:
+        total = 0.0 if is_own else -_OF_OTHER if name.is_other else -_OF_NOS if name.is_nos else 0.0
         near = said.near
+        # That the linker chose an "other" code is no reason to leave it: only the rest pay for being one.
         beside = _NOTHING.union(*(words for words in said.neighbours if _belongs(words, name, said)))
         against = [(alternatives, _AGAINST) for alternatives in name.asked]
         against += [(alternatives, _AGAINST_SIDED) for alternatives in name.sided]
-        known = linked - _FACETS
+        known = linked if is_own else linked - _FACETS
+        implied = _implied(name, said)
+        particular = near - implied
+        already = implied & linked - _FACETS  # counts once: what is said in particular counts for more
         for alternatives, cost in against:
             if not known.isdisjoint(alternatives):
-                total += 0.0 if (near | beside).isdisjoint(alternatives) else _SUPPORT_KNOWN
-            elif not near.isdisjoint(alternatives):
+                if not (particular | beside).isdisjoint(alternatives):
+                    total += _SUPPORT_KNOWN
+                elif not near.isdisjoint(alternatives):
+                    total += _SUPPORT_GENERAL
+                elif not already.isdisjoint(alternatives):
+                    total, already = total + _SUPPORT_IMPLIED, _NOTHING
+            elif not particular.isdisjoint(alternatives):
                 total += _SUPPORT_NEAR
+            elif not near.isdisjoint(alternatives):
+                total += _SUPPORT_GENERAL
             elif not beside.isdisjoint(alternatives):
                 total += _SUPPORT_BESIDE
             elif not (said.far - _FACETS).isdisjoint(alternatives):
                 total += _SUPPORT_FAR
-            elif not said.implied.isdisjoint(alternatives):
-                total += _SUPPORT_IMPLIED
+            elif not implied.isdisjoint(alternatives):
+                total += _SUPPORT_IMPLIED if linked.isdisjoint(alternatives) else 0.0
             else:
                 total -= cost
         if name.denied:
@@ -227,6 +252,12 @@ def _belongs(neighbour: frozenset[str], name: _Name, said: Said) -> bool:
     """Whether a name speaks of a neighbouring disease too: "type 2 diabetes with moderate … retinopathy"."""
     own = neighbour - _FACETS - said.mention
     return any(not own.isdisjoint(asked) for asked in name.asked)
+
+
+def _implied(name: _Name, said: Said) -> frozenset[str]:
+    """What is implied. That a part is of the upper limb does not say that it is the upper end of a bone."""
+    of_limb = any(not _LIMB.isdisjoint(asked) for asked in (*name.asked, *name.sided))
+    return said.implied if of_limb or not said.implied.isdisjoint(_END) else said.implied - _HALVES
 
 
 def _forms(text: str) -> Iterator[_Name]:

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 _CLEARLY = 3
 """So many times as frequent as the next must a word be that is chosen among several."""
-_WORD = re.compile(r"[A-Za-z]{6,}")
+_OFTEN = 20
+"""So often must a word be in the list that is chosen for its last letter alone: "spirometry" is not "spirometra"."""
+_WORD = re.compile(r"[^\W\d_]{6,}")
 
 
 class Speller:
@@ -29,8 +31,7 @@ class Speller:
         return _WORD.sub(lambda match: self._put_right(match.group()), text)
 
     def _put_right(self, word: str) -> str:
-        lowered = word.lower()
-        found = self._nearest(lowered)
+        found = self._nearest(word.lower()) if word.isascii() else None
         return word if found is None else found
 
     def _find(self, word: str) -> str | None:
@@ -40,7 +41,7 @@ class Speller:
             other
             for length in (len(word) - 1, len(word), len(word) + 1)
             for other in self._places.get((word[0], length), ())
-            if _is_one_slip(word, other)
+            if _is_one_slip(word, other) and (word[:-1] != other[:-1] or self._counts[other] >= _OFTEN)
         ]
         near.sort(key=lambda other: -self._counts[other])
         if len(near) > 1 and self._counts[near[0]] < _CLEARLY * self._counts[near[1]]:

@@ -5,18 +5,18 @@ blind to. One line stands for them, and ``codes`` says which.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from clincode.icd.conventions import Conventions
 from clincode.icd.terminology import Terminology
 
 EXTERNAL_CAUSES = frozenset("VWXY")
-_CHOSEN_BY_RULE = re.compile(
-    r",? \b(?:right|left|bilateral) side\b|\b(?:right|left|bilateral)\b"
-    r"|,? (?:first|second|third|unspecified) trimester\b",
-    re.IGNORECASE,
-)
-_SIDED = re.compile(r"\b(?:right|left|bilateral)\b|\btrimester\b", re.IGNORECASE)
+_LONGEST = 10
+"""Words; nobody says a longer line of the list, and its words are looked up all the same."""
+_SIDE = re.compile(r"\b(?:right|left|bilateral)(?: side)?\b", re.IGNORECASE)
+_TRIMESTER = re.compile(r"\b(?:first|second|third|unspecified) trimester\b", re.IGNORECASE)
+_STRAY = re.compile(r"(?:\s*,)+(?=\s*(?:,|$))|\s+(?=,)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,33 @@ class VectorName:
     code: str
 
 
-def vector_names(terminology: Terminology) -> Iterator[VectorName]:
-    """Names in the order of the list. External causes have none: no mention of a disease means them."""
+def vector_names(terminology: Terminology, longest: int = _LONGEST) -> Iterator[VectorName]:
+    """Names in the order of the list, of at most ``longest`` words. External causes have none: no mention of a disease
+    means them.
+
+    A side is left out of the names of codes that a rule tells apart by it, and stays in others: "right heart failure".
+    """
+    conventions = Conventions(terminology, symptoms=())
     seen: set[tuple[str, str]] = set()
     for code in terminology.base_codes():
         if code[0] in EXTERNAL_CAUSES:
             continue
-        stem = (terminology.parent(code) or code) if _SIDED.search(terminology.title(code)) else code
-        for text in (terminology.title(code), *terminology.terms(code)):
-            plain = _plain(text)
-            if plain and (stem, plain.lower()) not in seen:
+        title = terminology.title(code)
+        chosen = [
+            pattern
+            for pattern, is_chosen in ((_SIDE, conventions.laterality), (_TRIMESTER, conventions.trimester))
+            if pattern.search(title) and is_chosen(code) is not None
+        ]
+        stem = (terminology.parent(code) or code) if chosen else code
+        for text in (title, *terminology.terms(code)):
+            plain = _without(text, chosen)
+            is_short = 0 < len(plain.split()) <= longest
+            if is_short and (stem, plain.lower()) not in seen:
                 seen.add((stem, plain.lower()))
                 yield VectorName(plain, code)
 
 
-def _plain(text: str) -> str:
-    return " ".join(_CHOSEN_BY_RULE.sub("", text).split()).strip(" ,") if _SIDED.search(text) else text
+def _without(text: str, chosen: Sequence[re.Pattern[str]]) -> str:
+    for pattern in chosen:
+        text = pattern.sub("", text)
+    return " ".join(_STRAY.sub("", text).split()).strip(" ,") if chosen else text

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from clincode.icd.confidence import MatchKind
 from clincode.icd.linker import IcdLinker
 from clincode.icd.mention import Mention
+from clincode.icd.normalise import words
 from clincode.icd.vertebrae import with_vertebrae
 from clincode.labels import EntityType
-from clincode.types import Sentence
+from clincode.types import Experiencer, Sentence
 
 _BETWEEN = re.compile(
     r"[\s,]*(?:(?:of|in|to|at|on|over|involving|affecting)\s+)?(?:(?:a|an|the|his|her|their|both|left|right)\s+)*",
@@ -27,6 +28,7 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 """What is measured or done, which a model may take for a disease."""
+_HISTORY = re.compile(r"^(?:an? )?(?:personal |family )?history of ", re.IGNORECASE)
 _NOT_FAR = 80
 _METASTASIS = re.compile(
     r"^(?:metasta(?:sis|ses|tic disease)|mets) (?:to|of|in) (?:the )?(.+)$|^(.+?) (?:metastas[ei]s|mets)$",
@@ -51,14 +53,18 @@ class Wordings:
     def of(self, text: str, mentions: Sequence[Mention], index: int) -> Iterator[Wording]:
         """The mention as it is written out, without its side, and with the part of the body that stands next to it."""
         mention = mentions[index]
-        corrected = self.linker.speller.corrected(mention.text)
+        named = _HISTORY.sub("", mention.text) if mention.assertion.experiencer is Experiencer.FAMILY else mention.text
+        corrected = self.linker.speller.corrected(named)
         if _MEASURED.fullmatch(corrected):
             return
         plain = _SIDE_WORDS.sub("", corrected).strip()
         if plain:
             yield Wording(plain)
         yield Wording(corrected)
-        yield from self._longer(text, mention, plain or corrected)
+        since = max(
+            [mention.sentence.start, *(m.span.end for m in mentions[:index] if m.span.end <= mention.span.start)]
+        )
+        yield from self._longer(text[since : mention.span.start], plain or corrected)
         if match := _METASTASIS.match(corrected):
             yield Wording(f"secondary malignant neoplasm of {_SIDE_WORDS.sub('', match[1] or match[2])}")
         beside = [m for m in mentions[max(0, index - 1) : index + 2] if m.span.type is EntityType.ANATOMY]
@@ -78,16 +84,14 @@ class Wordings:
         joint = with_vertebrae(self.linker.speller.corrected(text))
         return Wording(" ".join(_SIDE_WORDS.sub("", joint).split()), is_joint=True)
 
-    def _longer(self, text: str, mention: Mention, corrected: str) -> Iterator[Wording]:
-        """The mention with the word or two before it, where that is a name: "seropositive", "post-traumatic"."""
-        before = _BEFORE.search(text[mention.sentence.start : mention.span.start])
-        if before is None:
-            return
-        taken = before.group().split()
+    def _longer(self, before: str, corrected: str) -> Iterator[Wording]:
+        """The mention with up to three words of ``before``, where that is a name: "seropositive", "post-traumatic"."""
+        found = _BEFORE.search(before)
+        taken = found.group().split() if found else []
         for count in range(1, len(taken) + 1):
             longer = self.linker.speller.corrected(f"{' '.join(taken[-count:])} {corrected}")
-            found = self.linker.lookup.find(longer)
-            if found and found[0].kind in _NAMED and not found[0].guessed:
+            names = self.linker.lookup.find(longer) if words(taken[-count]) else ()
+            if names and names[0].kind in _NAMED and not names[0].guessed:
                 yield Wording(longer)
 
     def inside(self, mention: Mention) -> Iterator[Wording]:

@@ -121,8 +121,8 @@ def ordinary_words(tokenizer_file: object) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def speller(linker: IcdLinker, ordinary_words: list[str]) -> Speller:
-    return Speller(linker.lookup.words(), ordinary_words)
+def speller(dense_linker: IcdLinker) -> Speller:
+    return dense_linker.speller
 
 
 @pytest.fixture(scope="session")

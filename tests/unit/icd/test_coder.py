@@ -48,6 +48,7 @@ CONTEXT = [
     ("Grandfather had {pneumonia|family}.", ["Z83.6"]),
     ("Mother's {cough|family} is better.", []),
     ("Mother has {diabetes|family}. He has {diabetes}.", ["E11.9", "Z83.3"]),
+    ("Father had {history of colon cancer|family}.", ["Z80.0"]),
     # What is past: the code of its history, or of what it left.
     ("History of {breast cancer|historical}.", ["Z85.3"]),
     ("Remote {colon cancer|historical}, {kidney stones|historical}.", ["Z85.038", "Z87.442"]),
@@ -66,6 +67,7 @@ CONTEXT = [
     # A cancer that is said to be gone is history.
     ("{Breast cancer}, completed chemotherapy in 2016, NED.", ["Z85.3", "Z92.21"]),
     ("{Breast cancer}, currently on chemotherapy.", ["C50.919"]),
+    ("{Lung cancer}. No disease progression on CT.", ["C34.90"]),
 ]
 
 
@@ -120,6 +122,18 @@ PARTICULAR = [
     ("{Deep vein thrombosis} of the left leg.", ["I82.402"]),
     ("{Hypertension}; left knee replaced.", ["I10"]),
     ("{Knee pain}. On 2 L NC.", ["M25.569"]),  # litres
+    ("Left knee swollen. {Knee pain}.", ["M25.562"]),
+    ("Bruise of left ankle, {fracture of the distal radius} on the right.", ["S52.501A"]),
+    ("{Laceration of left forearm}.", ["S51.812A"]),
+    ("{Laceration of left hand}.", ["S61.412A"]),
+    ("{Fracture of left elbow}.", ["S42.402A"]),
+    ("{Fracture of left ankle}.", ["S82.892A"]),
+    ("{Pain in left thumb}.", ["M79.645"]),
+    # site
+    ("{Colon cancer} of the cecum.", ["C18.0"]),
+    ("Acute {DVT} of the left popliteal vein.", ["I82.432"]),
+    ("{STEMI}, culprit lesion in the left anterior descending artery.", ["I21.02"]),
+    ("{Benign neoplasm of skin}.", ["D23.9"]),
     # encounter
     ("{Fracture of the left femur}, seen in the ED.", ["S72.92XA"]),
     ("{Fracture of the left femur}, follow-up visit.", ["S72.92XD"]),
@@ -132,6 +146,11 @@ PARTICULAR = [
     ("{CKD stage 3b}", ["N18.32"]),
     ("{Pressure ulcer} of the {sacrum|ANATOMY}, stage 3.", ["L89.153"]),
     ("{Acute on chronic systolic heart failure}.", ["I50.23"]),
+    ("{Acute heart failure}.", ["I50.9"]),
+    ("{Chronic heart failure}.", ["I50.9"]),
+    ("{Acute decompensated heart failure}.", ["I50.9"]),
+    ("{Breast cancer}, stage IV. {CKD}.", ["C50.919", "N18.9"]),
+    ("{CKD}. {Pressure ulcer of sacrum}, stage 3.", ["N18.9", "L89.153"]),
     ("{Type 2 diabetes} without {retinopathy|negated}.", ["E11.9"]),
     ("{Hip fracture} without {dislocation|negated}, left.", ["S72.002A"]),
     # pregnancy
@@ -142,6 +161,7 @@ PARTICULAR = [
     ("28 weeks pregnant with {UTI}.", ["O23.43", "Z3A.28"]),
     ("{Hypertension}, pregnant at 20 weeks.", ["O10.012", "Z3A.20"]),
     ("{Asthma}, 12 weeks pregnant.", ["O99.511", "J45.909", "Z3A.12"]),
+    ("Pregnant, third trimester, {anemia}.", ["O99.013", "D64.9"]),
     ("{Ectopic pregnancy} at 7 weeks.", ["O00.90"]),  # no weeks with an abortive outcome
     ("{Gestational diabetes}.", ["O24.419"]),
     ("{Hypertension} for 20 weeks.", ["I10"]),
@@ -169,6 +189,7 @@ TOGETHER = [
     ("{Type 2 diabetes}. {CKD stage 3a}.", ["E11.22", "N18.31"]),
     ("{Type 2 diabetes} with {diabetic neuropathy}.", ["E11.40"]),
     ("{DKA} in {type 1 diabetes}.", ["E10.10"]),
+    ("{Anemia} in {CKD}.", ["N18.9", "D63.1"]),
     ("{COPD} with {acute bronchitis}.", ["J44.0", "J20.9"]),
     ("{Cholelithiasis} with {acute cholecystitis}.", ["K80.00"]),
     ("{Influenza} with {pneumonia}.", ["J11.00"]),
@@ -209,6 +230,9 @@ STATUSES = [
     ("Former smoker. {COPD}.", ["J44.9", "Z87.891"]),
     ("{Obesity}, BMI 36.2.", ["E66.9", "Z68.36"]),
     ("{Cough}, BMI 36.2.", ["R05.9"]),
+    ("{Pneumonia}. Smokes daily.", ["J18.9", "F17.200"]),
+    ("Return if {pacemaker in place|hypothetical} fails.", []),
+    ("Screening for {colon cancer|hypothetical}.", ["Z12.11"]),
 ]
 
 

@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 from clincode.config import OWN_RULES, load_tsv_resource
 from clincode.errors import ResourceError
 from clincode.icd import Terminology
-from clincode.icd.conventions import (
-    INTEGRAL_FILE,
-    UNSPECIFIED_TRIMESTER,
-    CodeRange,
-    Conventions,
-    Encounter,
-    Healing,
-    Side,
-    references,
-)
+from clincode.icd.code_ranges import CodeRange, references
+from clincode.icd.conventions import UNSPECIFIED_TRIMESTER, Conventions, Encounter, Healing
+from clincode.icd.integral import INTEGRAL_FILE
+from clincode.icd.sided_titles import Side
 from clincode.icd.terminology import TabularList, is_group
 
 SIDES: tuple[Side, ...] = ("right", "left", "bilateral", "unspecified")
@@ -181,7 +175,7 @@ def test_a_note_above_both_excludes_what_it_names_from_the_rest(
     small_list: TabularList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the block "infarction (I21.-)": it says nothing of two infarctions, nor of two codes of the rest."""
-    monkeypatch.setattr("clincode.icd.conventions.load_tsv_resource", lambda *_: [])
+    monkeypatch.setattr("clincode.icd.integral.load_tsv_resource", lambda *_: [])
     tabular = replace(
         small_list,
         codes=("Chapter 9", "I20-I25", "I21", "I21.4", "I21.9", "I22", "I24"),
@@ -460,7 +454,7 @@ def test_an_open_fracture_is_of_type_iii_only_where_that_is_said(
     small_list: TabularList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the order of the characters: here it is that of the gravest first."""
-    monkeypatch.setattr("clincode.icd.conventions.load_tsv_resource", lambda *_: [])
+    monkeypatch.setattr("clincode.icd.integral.load_tsv_resource", lambda *_: [])
     meanings = {
         "C": "initial encounter for open fracture type IIIA, IIIB, or IIIC",
         "B": "initial encounter for open fracture type I or II",

@@ -14,6 +14,8 @@ from clincode.icd.variants import Grammar, forms
         ("I10", "I10"),
         ("E10", "E10.9"),
         ("E11", "E11.9"),
+        ("A04.7", "A04.72"),  # not specified as recurrent
+        ("J84.11", "J84.111"),
         ("I50", "I50.9"),
         ("G43", "G43.909"),
         ("G40", "G40.909"),

@@ -7,8 +7,9 @@ import pytest
 
 from clincode.config import OWN_RULES, load_tsv_resource
 from clincode.errors import ResourceError
-from clincode.icd import Terminology, history
-from clincode.icd.history import History, StatusCue, body_mass_code, gestation_code, statuses
+from clincode.icd import Terminology, status, status_cues
+from clincode.icd.history import History
+from clincode.icd.status import StatusCue, body_mass_code, gestation_code, statuses
 
 
 @pytest.fixture(scope="module")
@@ -404,7 +405,7 @@ def test_faulty_status_is_refused(
 ) -> None:
     (tmp_path / file).write_text(text, encoding="utf-8")
     monkeypatch.setenv(OWN_RULES, str(tmp_path))
-    loads = (history._status_tree, history._contexts)
+    loads = (status._status_tree, status_cues.contexts)
     for load in loads:
         load.cache_clear()
     try:

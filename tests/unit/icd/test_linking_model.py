@@ -98,6 +98,9 @@ def test_unreadable_files_are_refused_by_name(
         lambda data: data["example_codes"].pop(),
         lambda data: data.update(example_codes=7),
         lambda data: data["name_codes"].__setitem__(3, "Z99.999"),
+        lambda data: data["example_codes"].__setitem__(0, ["U99.9"]),
+        lambda data: data.update(threshold="x"),
+        lambda data: data["claims"].update(hidden=data["claims"]["hidden"][:-1]),
     ],
 )
 def test_damaged_settings_are_refused_by_name(
@@ -122,10 +125,21 @@ def test_missing_arrays_are_refused(terminology: Terminology, saved: Path, name:
         LinkingModel.load(saved, terminology)
 
 
-@pytest.mark.parametrize("name", ["names.vectors", "examples.vectors"])
-def test_vectors_without_codes_are_refused(terminology: Terminology, saved: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("names.vectors", lambda array: array[:-1]),
+        ("examples.vectors", lambda array: array[:-1]),
+        ("examples.vectors", lambda array: array[:, :-1].copy()),
+        ("names.starts", lambda array: array[:5].copy()),
+        ("names.word_ids", lambda array: array + 100_000),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    terminology: Terminology, saved: Path, name: str, damage: Callable[[Any], Any]
+) -> None:
     arrays = load_file(saved / ARRAYS_FILE)
-    arrays[name] = arrays[name][:-1]
+    arrays[name] = damage(arrays[name])
     save_file(arrays, saved / ARRAYS_FILE)
     with pytest.raises(BundleError, match="icd_linker"):
         LinkingModel.load(saved, terminology)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clincode.icd import Coder, Mention, Terminology
 from clincode.icd.conventions import Conventions
 from clincode.icd.defaults import Defaults
-from clincode.icd.said import Said, said_around
+from clincode.icd.said import Said, facts_of, said_around
 from clincode.icd.specificity import Specifier
 from clincode.labels import EntityType
 from clincode.types import Assertion, Sentence, Span
@@ -113,7 +113,7 @@ def specifier(terminology: Terminology) -> Specifier:
 @pytest.mark.parametrize(("code", "note", "refined"), REFINED)
 def test_refined(specifier: Specifier, marked: Callable[[str], Any], code: str, note: str, refined: str) -> None:
     read = marked(note)
-    assert specifier.refine(code, said_around(read.text, read.mentions, 0, str)) == refined
+    assert specifier.refine(code, said_around(facts_of(read.text), read.mentions, 0, str)) == refined
 
 
 @pytest.mark.parametrize(("code", "said", "becomes"), RULES)
@@ -132,7 +132,7 @@ def test_what_the_list_says_whole_is_its_code(coder: Coder, terminology: Termino
         text = f"Dx: {terminology.title(code)}"
         sentence = Sentence(0, len(text))
         mention = Mention(Span(4, len(text), EntityType.DIAGNOSIS, 0.9), text[4:], Assertion(), sentence)
-        said = said_around(text, [mention], 0, str)
+        said = said_around(facts_of(text), [mention], 0, str)
         refined = coder._specifier.refine(code, said)
         if refined != code:
             wrong.append((code, refined))

@@ -106,6 +106,8 @@ UNTOUCHED = [
     "xyzzyqwert",
     "p53 E11.9 10mg/12h",
     "naïveté Ménière’s",
+    "Stanisław",
+    "resection, spirometry, A1 pulley",  # operations and tests, of which names of diseases know little
 ]
 
 
