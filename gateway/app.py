@@ -74,6 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     background = [
         asyncio.create_task(services.worker.run()),
         asyncio.create_task(services.webhooks.run()),
+        asyncio.create_task(services.retention.run()),
         asyncio.create_task(run_in_threadpool(lambda: services.codes.terminology)),
     ]
     log.info("gateway_started", version=__version__)

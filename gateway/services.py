@@ -16,6 +16,7 @@ from gateway.storage.audit import Audit
 from gateway.storage.cipher import NoteCipher
 from gateway.storage.database import Database
 from gateway.storage.notes import NoteStore
+from gateway.storage.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Services:
     predictor: Predictor
     worker: Worker
     webhooks: Webhooks
+    retention: Retention
     metrics: Metrics
 
     @classmethod
@@ -56,6 +58,7 @@ class Services:
             predictor=predictor,
             worker=Worker(notes, predictor, settings, metrics),
             webhooks=Webhooks(database, settings),
+            retention=Retention(database, audit, settings.retention_days),
             metrics=metrics,
         )
 
