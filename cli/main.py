@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.codes import codes
+from cli.service import gateway_app
 from clincode.types import NoteType
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(help="Score a model on annotated data.", no_args_is_help=True)
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(gateway_app, name="gateway")
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="model folder; default: the newest release")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="write the figures to this file")]

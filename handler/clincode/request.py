@@ -89,14 +89,14 @@ def parse_request(payload: bytes | bytearray | str | Mapping[str, Any]) -> Note:
         _refuse(error)
 
 
-def parse_json(payload: bytes | bytearray | str) -> Any:
-    """The value of a JSON body of at most 1 MiB, without repeated names, NaN or Infinity.
+def parse_json(payload: bytes | bytearray | str, *, max_bytes: int = MAX_BODY_BYTES) -> Any:
+    """The value of a JSON body, without repeated names, NaN or Infinity.
 
     Raises:
-        RequestError: 413 where it is larger, 400 where it is not such JSON.
+        RequestError: 413 where the body is over ``max_bytes``, 400 where it is not such JSON in UTF-8.
     """
-    if len(payload) > MAX_BODY_BYTES:
-        raise RequestError("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes", status=413)
+    if len(payload) > max_bytes:
+        raise RequestError("body_too_large", f"the body is larger than {max_bytes} bytes", status=413)
     try:
         text = payload if isinstance(payload, str) else payload.decode("utf-8")
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
