@@ -28,7 +28,7 @@ from clincode.types import NoteType
 from gateway.fhir.attachment import AttachedText, read_attachment
 from gateway.fhir.context import DocumentContext, IncomingDocument
 from gateway.fhir.document_types import LOINC, note_type_of
-from gateway.fhir.validation import join_path, validate
+from gateway.fhir.validation import check_objects, join_path, validate
 
 BUNDLE_TYPES = ("collection", "history", "message", "transaction")
 MAX_REFERENCE_CHARS = 1024
@@ -53,7 +53,9 @@ def read_document(payload: bytes | Mapping[str, Any], *, source: str = "") -> In
         raise RequestError("not_an_object", "the body must be a JSON object", status=400)
     resource, prefix, full_url = _find(body)
     # Contained resources are not read; an unknown one is no reason to refuse the document.
-    document = validate(DocumentReference, {k: v for k, v in resource.items() if k != "contained"}, prefix)
+    resource = {k: v for k, v in resource.items() if k != "contained"}
+    check_objects(resource, prefix)
+    document = validate(DocumentReference, resource, prefix)
     _check_status(document, prefix)
     attached = read_attachment(resource["content"] if isinstance(resource["content"], list) else [], prefix)
     return _incoming(document, attached, prefix, full_url, source)
