@@ -26,6 +26,7 @@ CONDITIONS = {
     "200": "Unsupported message type",
     "201": "Unsupported event code",
     "203": "Unsupported version id",
+    "205": "Duplicate key identifier",
     "207": "Application internal error",
 }
 _CONDITION_OF = {
@@ -113,8 +114,14 @@ def refusal(message: IncomingMessage | MessageHeader | None, error: ClincodeErro
         now=now,
         text=body.message,
         location=body.field,
-        condition=_CONDITION_OF.get(body.code, "102" if error.status < 500 else "207"),
+        condition=_condition(error),
     )
+
+
+def _condition(error: ClincodeError) -> str:
+    if error.status == 409:
+        return "205"
+    return _CONDITION_OF.get(error.body.code, "102" if error.status < 500 and error.status != 429 else "207")
 
 
 def _set(segment: object, number: int, value: str) -> None:

@@ -278,6 +278,13 @@ def test_rejected_by_header_and_refused_by_content(changes: list[tuple[str, str]
     assert f"\rMSA|{code}|MSG0001" in refusal(read_header(payload), caught.value, now=NOW).decode()
 
 
+def test_a_known_document_with_another_text_is_a_duplicate() -> None:
+    message = read_mdm(MESSAGE.encode())
+    answer = refusal(message, RequestError("conflict", "the note is known", "TXA-12", status=409), now=NOW).decode()
+    assert "\rMSA|AE|MSG0001" in answer
+    assert "\rERR||TXA^1^12|205^Duplicate key identifier^HL70357|E" in answer
+
+
 def test_a_service_that_is_down_rejects() -> None:
     message = read_mdm(MESSAGE.encode())
     answer = refusal(message, ClincodeError("model_unavailable", "the model does not answer"), now=NOW).decode()
