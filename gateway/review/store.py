@@ -14,7 +14,7 @@ from gateway.review.checks import check
 from gateway.review.decisions import AddCode, AddEntity, Clear, Decision, Finish, Made, Reopen, ReplaceCode
 from gateway.review.overview import Overview, read_overview
 from gateway.review.state import ReviewedEntity, ReviewState, review_state
-from gateway.review.worklist import IN_ORDER, Filters, Page, read_departments, read_worklist
+from gateway.review.worklist import IN_ORDER, Filters, Page, SetAside, read_departments, read_set_aside, read_worklist
 from gateway.security.permissions import Permission, Principal
 from gateway.storage.audit import Audit
 from gateway.storage.database import Database
@@ -70,6 +70,11 @@ class ReviewStore:
     def departments(self) -> list[str]:
         with self._database.reading() as session:
             return read_departments(session)
+
+    def set_aside(self, limit: int = 50) -> list[SetAside]:
+        """Notes that the model could not answer, for who may send them on their way again."""
+        with self._database.reading() as session:
+            return read_set_aside(session, limit)
 
     def overview(self, days: int = 30, *, now: datetime | None = None) -> Overview:
         with self._database.reading() as session:

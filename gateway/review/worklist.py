@@ -43,6 +43,16 @@ class WorklistEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A note that the model could not answer; ``error`` is the code of its last fault."""
+
+    id: str
+    received_at: datetime
+    attempts: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """``number`` counts from 1 and is the nearest page that exists. ``open`` … ``finished`` are of all answered notes,
     whatever the filters; ``waiting`` are not answered yet, ``dead`` never will be without a person."""
@@ -89,6 +99,13 @@ def read_departments(session: Session) -> list[str]:
     query = select(NoteRow.department).where(NoteRow.department.is_not(None)).distinct()
     found = session.scalars(query.order_by(NoteRow.department).limit(_MOST_DEPARTMENTS))
     return [department for department in found if department]
+
+
+def read_set_aside(session: Session, limit: int) -> list[SetAside]:
+    """The oldest first."""
+    columns = NoteRow.id, NoteRow.received_at, NoteRow.attempts, NoteRow.error
+    query = select(*columns).where(NoteRow.state == JobState.DEAD).order_by(NoteRow.received_at).limit(limit)
+    return [SetAside(*row) for row in session.execute(query)]
 
 
 def _wanted(filters: Filters) -> list[ColumnElement[bool]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from review_samples import JOHN, MARIA, TEXT
+from review_samples import JOHN, MARIA
 from sqlalchemy import select
 
 from gateway.errors import GatewayError
