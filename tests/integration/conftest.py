@@ -1,5 +1,6 @@
 """A real TorchServe with the built archive, started and stopped by the project's own scripts."""
 
+import hashlib
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 MODEL = "bert-clinical-ner"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -26,6 +28,18 @@ class Server:
     metrics: str
     run: Path
     posted: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def script(self, name: str, *arguments: str) -> None:
+        """Run one of the project's scripts on this server."""
+        subprocess.run([ROOT / "scripts" / name, *arguments], env=self.environment, check=True, timeout=600)
+
+    @property
+    def pid_file(self) -> Path:
+        """TorchServe's; its folder is elsewhere where the run folder's path is long (scripts/serve.sh)."""
+        path = f"{self.run}/tmp"
+        short = Path(f"/tmp/clincode-{hashlib.sha256(str(self.run).encode()).hexdigest()[:16]}")
+        return (Path(path) if len(path) <= 85 else short) / ".model_server.pid"
 
     def key(self, which: str) -> str:
         return str(json.loads((self.run / "key_file.json").read_text(encoding="utf-8"))[which]["key"])
@@ -89,17 +103,15 @@ def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         "TS_ENABLE_MODEL_API": "true",
     }
 
-    def script(name: str, *arguments: str) -> None:
-        subprocess.run([root / "scripts" / name, *arguments], env=environment, check=True, timeout=600)
-
-    script("archive.sh", *([model] if model else []))
+    sample = json.loads((root / "scripts" / "sample_request.json").read_text(encoding="utf-8"))
+    running = Server(http[0], http[1], http[2], run, [sample["note_text"]], environment)
+    running.script("archive.sh", *([model] if model else []))
     try:
-        script("serve.sh", "start")
-        script("serve.sh", "wait")
-        sample = json.loads((root / "scripts" / "sample_request.json").read_text(encoding="utf-8"))
-        yield Server(http[0], http[1], http[2], run, [sample["note_text"]])
+        running.script("serve.sh", "start")
+        running.script("serve.sh", "wait")
+        yield running
     finally:
-        script("serve.sh", "stop")
+        running.script("serve.sh", "stop")
 
 
 def free_ports(count: int) -> list[int]:
