@@ -76,7 +76,7 @@ class Discovery:
             self._tried_at = time.monotonic()
             self._known = self._fetch()
             return self._known
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError):
             return known
         finally:
             self._lock.release()
@@ -85,7 +85,7 @@ class Discovery:
         with httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
             document = _json(client, f"{self.issuer}/.well-known/openid-configuration")
             issuer = document["issuer"]
-            if issuer.rstrip("/") != self.issuer:
+            if not isinstance(issuer, str) or issuer.rstrip("/") != self.issuer:
                 raise ValueError("the metadata is another issuer's")
             urls = [document[name] for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
             if not all(isinstance(url, str) and is_safe(url) for url in urls):

@@ -1,7 +1,7 @@
 """Sessions of people in browsers, kept in the database: the cookie holds a random value and nothing else."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, delete, or_, select, update
@@ -23,7 +23,7 @@ class Session:
 
     user: str
     role: Role
-    csrf_token: str
+    csrf_token: str = field(repr=False)
     expires_at: datetime
 
     @property

@@ -32,9 +32,11 @@ def verified_claims(discovery: Discovery, token: str, audience: str) -> dict[str
         ProviderUnavailableError: the keys cannot be had.
     """
     header = _header(token) if len(token) <= MOST_CHARS else None
-    if header is None or header.get("alg") not in ALGORITHMS:
+    if header is None:
         return None
-    kid = header.get("kid")
+    alg, kid = header.get("alg"), header.get("kid")
+    if not isinstance(alg, str) or alg not in ALGORITHMS:
+        return None
     key = discovery.key(kid) if kid is None or isinstance(kid, str) else None
     if key is None:
         return None
@@ -46,7 +48,7 @@ def verified_claims(discovery: Discovery, token: str, audience: str) -> dict[str
         sub={"essential": True},
     )
     try:
-        claims = jwt.decode(token, key, algorithms=[header["alg"]]).claims
+        claims = jwt.decode(token, key, algorithms=[alg]).claims
         claims_registry.validate(claims)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         return None
