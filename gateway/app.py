@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import RedirectResponse
 
 from clincode import __version__
 from gateway.access_log import AccessLog
@@ -46,6 +47,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app.include_router(login.router)
     app.include_router(review.router)
     review.mount_static(app)
+    app.add_api_route("/", _start_page, include_in_schema=False)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.add_api_route(f"{API}/openapi.json", _openapi, include_in_schema=False)
     install_fault_handlers(app)
@@ -61,6 +63,10 @@ def _api() -> APIRouter:
         router.include_router(part.router)
     router.include_router(health.model_health)
     return router
+
+
+def _start_page(_: Annotated[Principal, require(Permission.REVIEW)]) -> RedirectResponse:
+    return RedirectResponse("/review", status_code=303)
 
 
 def _openapi(request: Request, _: Annotated[Principal, require(Permission.HEALTH)]) -> Json:

@@ -25,7 +25,7 @@ CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_API = ("/api/", "/metrics", "/openapi.json")
+_API = ("/api/", "/health/", "/metrics", "/openapi.json")
 
 
 class Requirement:
