@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, select, update
 
 from gateway.errors import GatewayError
 from gateway.security.permissions import Principal, Role
@@ -68,10 +68,3 @@ class LoginCodes:
                 return None
             row = session.scalars(select(LoginCodeRow).where(LoginCodeRow.code_hash == digest)).one()
             return self._sessions.open(session, row.user, Role(row.role), method="code", replaces=replaces)
-
-    def purge(self) -> int:
-        """Delete the codes that were used or are over; returns how many that were."""
-        with self._database.transaction() as session:
-            spent = LoginCodeRow.used_at.is_not(None) | (LoginCodeRow.expires_at <= now())
-            done = session.execute(delete(LoginCodeRow).where(spent))
-            return done.rowcount if isinstance(done, CursorResult) else 0

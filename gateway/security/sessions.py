@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from gateway.security.permissions import PERMISSIONS, Principal, Role
@@ -112,11 +112,3 @@ class SessionStore:
             transaction.execute(delete(SessionRow).where(SessionRow.user == user))
             self._audit.append(transaction, ended_by, "sessions.ended", f"user:{user}", after={"sessions": len(hashes)})
         return len(hashes)
-
-    def purge(self) -> int:
-        """Delete what is over; returns how many sessions that were."""
-        at = now()
-        over = or_(SessionRow.expires_at <= at, SessionRow.last_seen_at <= at - self._idle)
-        with self._database.transaction() as transaction:
-            done = transaction.execute(delete(SessionRow).where(over))
-            return done.rowcount if isinstance(done, CursorResult) else 0

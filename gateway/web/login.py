@@ -3,16 +3,12 @@
 import hashlib
 import hmac
 import re
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
-import jinja2
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
-from clincode.errors import ClincodeError
 from gateway.errors import GatewayError
 from gateway.security.access import check_origin, check_token, client_address
 from gateway.security.build import Security
@@ -20,6 +16,7 @@ from gateway.security.oidc import STATE_SECONDS, Provider, SignIn
 from gateway.security.origins import local_path
 from gateway.security.refusals import CsrfError
 from gateway.security.secrets import new_secret, same
+from gateway.web import pages
 
 router = APIRouter(include_in_schema=False)
 _WRONG_CODE = "This code does not work. It may be mistyped, used already or too old; ask for a new one."
@@ -47,15 +44,17 @@ def log_in(
     next_path: Annotated[str, Form(alias="next")] = "",
     token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Raises CsrfError, and TooManyRequestsError after too many wrong codes from one address."""
+    """What is refused is said on the page: a person waits for the answer."""
     security = _security(request)
-    check_origin(request, security)
-    planted = request.cookies.get(_form_cookie(security))
-    if not planted or not same(token, _form_token(security, planted)):
-        raise CsrfError
-    address = client_address(request)
-    security.limits.check_failures(address)
-    target = local_path(next_path)
+    address, target = client_address(request), local_path(next_path)
+    try:
+        check_origin(request, security)
+        planted = request.cookies.get(_form_cookie(security))
+        if not planted or not same(token, _form_token(security, planted)):
+            raise CsrfError
+        security.limits.check_failures(address)
+    except GatewayError as error:
+        return _refused(request, error, target)
     value = security.logins.redeem(code[:_MOST_CODE_CHARS], replaces=request.cookies.get(security.sessions.cookie))
     if value is None:
         security.limits.count_failure(address)
@@ -71,7 +70,7 @@ def leave_for_provider(request: Request, next_path: Annotated[str, Query(alias="
     try:
         url, memory = provider.begin(local_path(next_path))
     except GatewayError as error:
-        return _page(request, next_path=local_path(next_path), error=_sentence(error), status=error.status)
+        return _refused(request, error, local_path(next_path))
     response = RedirectResponse(url, status_code=303)
     _set_cookie(security, response, provider.cookie, memory, STATE_SECONDS)
     return response
@@ -82,14 +81,15 @@ def come_back_from_provider(request: Request) -> Response:
     """Where the identity provider sends the browser to."""
     security = _security(request)
     provider = _provider(security)
-    security.limits.check_failures(client_address(request))
+    address = client_address(request)
     try:
+        security.limits.check_failures(address)
         found: SignIn = provider.finish(request.cookies.get(provider.cookie), request.query_params)
     except GatewayError as error:
-        if error.status < 500:
-            security.limits.count_failure(client_address(request))
+        if error.status in {400, 403}:
+            security.limits.count_failure(address)
             security.sessions.note_failure("oidc", error.body.code)
-        response: Response = _page(request, next_path=local_path(None), error=_sentence(error), status=error.status)
+        response = _refused(request, error, local_path(None))
     else:
         replaces = request.cookies.get(security.sessions.cookie)
         value = security.sessions.start(found.user, found.role, method="oidc", replaces=replaces)
@@ -124,20 +124,22 @@ def _provider(security: Security) -> Provider:
     return security.oidc
 
 
-def _page(request: Request, *, next_path: str, code: str = "", error: str = "", status: int = 200) -> HTMLResponse:
+def _page(request: Request, *, next_path: str, code: str = "", error: str = "", status: int = 200) -> Response:
     security = _security(request)
     name = _form_cookie(security)
     planted = request.cookies.get(name, "")
     if not _COOKIE_VALUE.fullmatch(planted):
         planted = new_secret()
-    html = _template().render(
+    response = pages.page(
+        request,
+        "login.html",
+        status=status,
         code=code,
         error=error,
         next_path=next_path,
         token=_form_token(security, planted),
         provider=security.oidc.name if security.oidc else None,
     )
-    response = HTMLResponse(html, status_code=status)
     _set_cookie(security, response, name, planted, 3600)
     return response
 
@@ -170,14 +172,9 @@ def _drop_cookie(security: Security, response: Response, name: str) -> None:
     response.delete_cookie(name, path="/", secure=security.sessions.secure, httponly=True, samesite="lax")
 
 
-def _sentence(error: ClincodeError) -> str:
+def _refused(request: Request, error: GatewayError, next_path: str) -> Response:
     text = error.body.message
-    return f"{text[0].upper()}{text[1:]}."
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    folder = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    return jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
-        "login.html"
-    )
+    response = _page(request, next_path=next_path, error=f"{text[0].upper()}{text[1:]}.", status=error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response

@@ -153,7 +153,8 @@ def test_guessing_codes_is_throttled(site: Site, audited: Callable[[Security], A
     assert statuses[:20] == [401] * 20
     code = new_code(site)
     refused = site.client.post("/login", data=form | {"code": code})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
+    assert refused.status_code == 429
+    assert "Too many failed attempts; wait and try again." in refused.text
     assert int(refused.headers["Retry-After"]) >= 1
     other = site.browser("10.0.0.9")
     assert other.post("/login", data=open_page(other) | {"code": code}).status_code == 303
@@ -200,6 +201,6 @@ def test_the_page_is_usable_and_runs_nothing_inline(site: Site) -> None:
     assert visible == page.labelled == {"code"}
     assert page.inputs["code"]["value"] == '"><script>alert(1)</script>'
     assert '<html lang="en">' in response.text
-    assert page.links == []
+    assert not any("oidc" in link for link in page.links)
     assert site.client.get("/login/oidc").status_code == 404
     assert site.client.get("/login/callback").status_code == 404
