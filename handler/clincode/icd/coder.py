@@ -121,7 +121,9 @@ class Coder:
         }
         for i, rankings in self._ranked(text, mentions, contexts, unsure).items():
             fitted[i] += [
-                (wording, [replace(c, confidence=c.confidence * _INSIDE) for c in r]) for wording, r in rankings
+                (wording, [replace(c, confidence=c.confidence * _INSIDE) for c in r])
+                for wording, r in rankings
+                if not r[0].code.startswith(_SAYING_LITTLE)
             ]
         return [
             () if said is None else self._specific(_best_wording(fitted[i]), said) for i, said in enumerate(contexts)

@@ -57,6 +57,10 @@ _SUPPORT_GENERAL = 0.8
 """Of a word that another said word implies: "colon" says little beside "cecum"."""
 _OF_SIDE = 0.2
 """A code of the side that is said is before one that leaves it open."""
+_AGAINST_OTHER_SIDE = 2.3
+"""Where no rule chooses the side it makes another disease: however well "acute on chronic" fits, right heart failure."""
+_MOST_OF_DEGREE = 1.0
+"""What words of degree may add to a name that has something unsaid: "acute on chronic" does not make it systolic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ class Specifier:
         laterality = self.conventions.laterality(code)
         if laterality is not None:
             return _OF_SIDE if laterality == said.side else 0.0
-        return _SUPPORT_NEAR if found.group().lower() in said.near else -_AGAINST
+        return _SUPPORT_NEAR if found.group().lower() in said.near else -_AGAINST_OTHER_SIDE
 
     def _base(self, code: str) -> str:
         """The code without its 7th character, where it has one."""
@@ -197,8 +201,11 @@ class Specifier:
         implied = _implied(name, said)
         particular = near - implied
         already = implied & linked - _FACETS  # counts once: what is said in particular counts for more
+        is_whole, of_degree = True, 0.0
         for alternatives, cost in against:
-            if not known.isdisjoint(alternatives):
+            if alternatives <= _FACETS and not near.isdisjoint(alternatives):
+                of_degree += _SUPPORT_NEAR
+            elif not known.isdisjoint(alternatives):
                 if not (particular | beside).isdisjoint(alternatives):
                     total += _SUPPORT_KNOWN
                 elif not near.isdisjoint(alternatives):
@@ -217,6 +224,8 @@ class Specifier:
                 total += _SUPPORT_IMPLIED if linked.isdisjoint(alternatives) else 0.0
             else:
                 total -= cost
+                is_whole = is_whole and alternatives <= _FACETS
+        total += of_degree if is_whole else min(of_degree, _MOST_OF_DEGREE)
         if name.denied:
             total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & (near | beside))
         return total

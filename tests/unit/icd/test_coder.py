@@ -147,6 +147,8 @@ PARTICULAR = [
     ("{Pressure ulcer} of the {sacrum|ANATOMY}, stage 3.", ["L89.153"]),
     ("{Acute on chronic systolic heart failure}.", ["I50.23"]),
     ("{Acute heart failure}.", ["I50.9"]),
+    ("{Acute on chronic heart failure}.", ["I50.9"]),
+    ("{Acute on chronic heart failure}, reduced ejection fraction.", ["I50.23"]),
     ("{Chronic heart failure}.", ["I50.9"]),
     ("{Acute decompensated heart failure}.", ["I50.9"]),
     ("{Breast cancer}, stage IV. {CKD}.", ["C50.919", "N18.9"]),
