@@ -33,11 +33,11 @@ def throughput(days: Sequence[Day]) -> Markup:
 
 
 def latency(days: Sequence[Day], what: str, label: str) -> Markup:
-    """``what`` is ``answer`` or ``review``: half and 95 of 100 of a day's notes took no longer. A day without a note
-    breaks the line."""
+    """``what`` is ``answer`` or ``review``: each day's median and 95th percentile. A day without a note breaks the
+    line."""
     lines = {name: [getattr(day, f"{what}_{name}") for day in days] for name in ("p50", "p95")}
     known = [value for line in lines.values() for value in line if value is not None]
-    most = _round_up(max(known, default=0) or 1)
+    most = _round_up_time(max(known, default=0) or 1)
     step = (_WIDTH - _LEFT - _RIGHT) / max(1, len(days))
     parts = [_grid(most, [duration(most * share) if share else "0" for share in (0, 0.5, 1)])]
     for name, line in lines.items():
@@ -125,3 +125,9 @@ def _round_up(value: float) -> float:
     """The next of 1, 2, 5, 10, 20 …"""
     size = 10 ** int(log10(value)) if value >= 1 else 10 ** (int(log10(value)) - 1)
     return next(float(size * step) for step in (1, 2, 5, 10) if size * step >= value)
+
+
+def _round_up_time(seconds: float) -> float:
+    """The same in the unit that ``duration`` writes it in."""
+    unit = 3600.0 if seconds > 3600 else 60.0 if seconds > 60 else 1.0
+    return unit * _round_up(seconds / unit)

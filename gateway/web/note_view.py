@@ -1,6 +1,6 @@
 """What the templates of a note's page are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.review.decisions import AddEntity, Clear, Decision, OfEntity
@@ -11,12 +11,14 @@ from gateway.web.pages import render
 from gateway.web.segments import masks_of, note_html
 from gateway.web.words import note_type
 
-_LONGEST_LABEL = 48
+_LONGEST_LABEL = 44
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    key: str
+    """The same words at one place or several: ``keys`` are those of the entities."""
+
+    keys: tuple[str, ...]
     text: str
     type: str
 
@@ -71,8 +73,12 @@ def short(text: str) -> str:
 
 
 def _evidence(code: ReviewedCode, state: ReviewState) -> list[Evidence]:
-    found = (state.entity(key) for key in code.evidence)
-    return [Evidence(entity.key, short(entity.text), entity.type) for entity in found if entity]
+    found: dict[tuple[str, str], Evidence] = {}
+    for entity in filter(None, map(state.entity, code.evidence)):
+        text = short(entity.text)
+        said = found.get((text.lower(), entity.type), Evidence((), text, entity.type))
+        found[text.lower(), entity.type] = replace(said, keys=(*said.keys, entity.key))
+    return list(found.values())
 
 
 def _changes(entity: ReviewedEntity) -> list[str]:

@@ -75,6 +75,8 @@ def _piece(text: str, segment: Segment) -> str:
     if not segment.entities:
         return said
     *outer, inner = segment.entities
+    if inner.certainty == "negated":
+        said = f"<s>{said}</s>"
     classes = ["m", LETTERS[inner.type], *_context(inner), *_VERDICT_CLASS.get(inner.verdict, ())]
     if outer:
         classes.append(f"o{LETTERS[outer[-1].type]}")

@@ -18,7 +18,8 @@ const isFinished = () => "finished" in root.dataset;
 const cards = () => $$("[data-code]", part("codes"));
 const card = (name = code) => (name ? $(`[data-code="${CSS.escape(name)}"]`, part("codes")) : null);
 const detail = () => $("[data-entity]", part("entity"));
-const evidenceOf = (name) => $$("[data-evidence]", card(name) ?? document.createElement("i")).map((each) => each.dataset.evidence);
+const keysOf = (evidence) => evidence.dataset.evidence.split(" ");
+const evidenceOf = (name) => $$("[data-evidence]", card(name) ?? document.createElement("i")).flatMap(keysOf);
 
 // -- selection --
 
@@ -61,7 +62,7 @@ function deselect() {
 // Entities in the note, and the evidence of codes, that belong to what is selected or pointed at.
 function light(keys, evidence) {
   note.light(keys);
-  for (const each of $$("[data-evidence]", part("codes"))) each.classList.toggle("lit", evidence.includes(each.dataset.evidence));
+  for (const each of $$("[data-evidence]", part("codes"))) each.classList.toggle("lit", keysOf(each).some((key) => evidence.includes(key)));
 }
 
 function lightSelected() {
@@ -275,7 +276,8 @@ document.addEventListener("click", (event) => {
   const of = at.closest("[data-part='codes'] [data-code]")?.dataset.code;
   if (evidence) {
     selectCode(of);
-    return selectEntity(evidence.dataset.evidence);
+    const keys = keysOf(evidence); // the same words elsewhere, at each further click
+    return selectEntity(keys[(keys.indexOf(note.selected) + 1) % keys.length]);
   }
   if (of) selectCode(of);
   else if (at.closest("[data-part='entity'] [data-entity]")) setActive("entity");
@@ -304,7 +306,7 @@ for (const name of ["mouseover", "focusin"]) {
     const of = event.target.closest?.("[data-part='codes'] [data-code]");
     const piece = event.target.closest?.("[data-text] [data-e]");
     const evidence = event.target.closest?.("[data-evidence]");
-    if (evidence) light([evidence.dataset.evidence], []);
+    if (evidence) light(keysOf(evidence), []);
     else if (of) light(evidenceOf(of.dataset.code), []);
     else if (piece) light(active === "code" ? evidenceOf(code) : [], piece.dataset.e.split(" "));
     else lightSelected();

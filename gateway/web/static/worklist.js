@@ -4,7 +4,7 @@ import { $, $$, isTyping, keysAreOn, start } from "./common.js";
 
 start();
 const table = $("[data-worklist]");
-const links = $$("a.open", table ?? document.createElement("div"));
+const links = $$("a.to", table ?? document.createElement("div"));
 
 function go(step) {
   const at = links.indexOf(document.activeElement);
@@ -24,5 +24,5 @@ document.addEventListener("keydown", (event) => {
 
 table?.addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-note]");
-  if (row && !event.target.closest("a") && !getSelection().toString()) $("a.open", row).click();
+  if (row && !event.target.closest("a") && !getSelection().toString()) $("a.to", row).click();
 });
