@@ -21,19 +21,15 @@ from clincode.icd.linking_model import Examples, Names
 from clincode.model import MentionEncoder
 from training.encoders import encoder_folder
 from training.evaluate_icd import LinkingRecord, evaluate_icd, read_records
-from training.fit_linker import (
-    CONCEPTS,
-    ONTOLOGY,
-    TRAIN,
+from training.fit_linker import CONCEPTS, ONTOLOGY, TRAIN, fit_ranker
+from training.linker_examples import (
     Example,
-    Ranked,
     dictionary_examples,
     embedded_examples,
     embedded_names,
-    fit_ranker,
-    gather,
     learnt_examples,
 )
+from training.linker_records import Ranked, gather
 
 DEVEL = ("bc5cdr_devel_unseen", "bc5cdr_devel")
 

@@ -10,7 +10,7 @@ the reliability that the manifest states come from cross-validation over documen
 import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,230 +22,28 @@ from torch import nn
 from tqdm import tqdm
 
 from clincode.config import WEIGHTS_FILE
-from clincode.icd import Terminology, build_terminology
-from clincode.icd.candidates import FEATURES, CandidateFinder, Candidates
-from clincode.icd.defaults import Defaults
-from clincode.icd.disease_ontology import read_disease_ontology
-from clincode.icd.linking_model import Examples, LinkingModel, Names, quantised, word_table
-from clincode.icd.name_lookup import NameLookup
+from clincode.icd import build_terminology
+from clincode.icd.candidates import FEATURES
+from clincode.icd.linking_model import LinkingModel
 from clincode.icd.ranker import Ranker
-from clincode.icd.synonyms import load_synonyms
 from clincode.icd.vector_names import vector_names
-from clincode.labels import OUTSIDE
 from clincode.model import MentionEncoder
 from clincode.types import FloatArray
 from training.calibration import isotonic, reliability, threshold_of
-from training.corpora import GUIDELINES, TaggedSentence, read_iob2
 from training.encoders import encoder_folder, sha256_of
-from training.evaluate_icd import LinkingRecord, read_records, written_out
-from training.linker_release import known_vectors, release_encoder, write_release
-from training.linking_names import misspelt, varied
+from training.evaluate_icd import read_records
+from training.linker_examples import (
+    dictionary_examples,
+    embedded_examples,
+    embedded_names,
+    known_names,
+    learnt_examples,
+)
+from training.linker_records import FOLDS, Ranked, claim_records, gather
+from training.linker_release import release_encoder, write_release
 
 TRAIN, ONTOLOGY = "icd_linking/bc5cdr_train.jsonl", "disease_ontology/terms.tsv"
 OTHERS = "maccrobat/train.iob2.tsv"
-FOLDS = 5
-MISSPELT_SHARE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A name, its codes, and the documents that have it; none for a name of a dictionary."""
-
-    name: str
-    codes: tuple[str, ...]
-    documents: frozenset[str] = frozenset()
-
-
-def embedded_names(terminology: Terminology, encoder: MentionEncoder) -> Names:
-    """The table of the list's names, with their vectors."""
-    names = list(vector_names(terminology))
-    texts = [name.text for name in names]
-    with tqdm(total=len(texts), desc="vectors of ICD-10-CM", unit="name") as progress:
-        vectors = encoder.embed(texts, progress.update)
-    word_ids, starts, vocabulary, weights = word_table(texts)
-    return Names([name.code for name in names], word_ids, starts, vocabulary, weights, quantised(vectors))
-
-
-def known_names(release: Path, terminology: Terminology) -> Names | None:
-    """The same from a release of the same encoder and list, where there is one: embedding takes minutes."""
-    listed = list(vector_names(terminology))
-    texts = [name.text for name in listed]
-    vectors = known_vectors(release, texts)
-    return None if vectors is None else Names([name.code for name in listed], *word_table(texts), vectors)
-
-
-def dictionary_examples(terminology: Terminology, ontology: Path) -> list[Example]:
-    """Names of the Disease Ontology and curated short forms, with the codes of the release."""
-    codes: dict[str, dict[str, None]] = {}
-    for term in read_disease_ontology(ontology):
-        known = [code for code in term.icd10cm if code in terminology]
-        for name in (term.label, *term.synonyms):
-            if known:
-                codes.setdefault(name.lower(), {}).update(dict.fromkeys(known))
-    for name, code in load_synonyms(terminology).items():
-        codes.setdefault(name, {}).setdefault(code)
-    return [Example(name, tuple(found)) for name, found in codes.items()]
-
-
-def learnt_examples(records: Sequence[LinkingRecord], terminology: Terminology) -> list[Example]:
-    """Each different mention once."""
-    codes: dict[str, dict[str, None]] = {}
-    documents: dict[str, set[str]] = {}
-    for record in records:
-        name = written_out(record).lower()
-        codes.setdefault(name, {}).update(dict.fromkeys(c for c in sorted(record.gold) if c in terminology))
-        documents.setdefault(name, set()).add(record.document)
-    return [Example(name, tuple(found), frozenset(documents[name])) for name, found in codes.items() if found]
-
-
-def embedded_examples(examples: Sequence[Example], encoder: MentionEncoder) -> Examples:
-    with tqdm(total=len(examples), desc="vectors of examples", unit="name") as progress:
-        vectors = encoder.embed([example.name for example in examples], progress.update)
-    learnt = np.array([bool(example.documents) for example in examples])
-    return Examples([example.codes for example in examples], quantised(vectors), learnt)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """Candidates of one mention, and which of them are gold; the last place is right where none is."""
-
-    mention: str
-    candidates: Candidates
-    right: FloatArray
-    gold: frozenset[str]
-
-
-def gather(
-    records: Sequence[LinkingRecord],
-    terminology: Terminology,
-    names: Names,
-    examples: Examples,
-    origins: Sequence[Example],
-    encoder: MentionEncoder,
-    *,
-    hide_own: bool,
-    by_name: bool = True,
-) -> list[Ranked]:
-    """Features of every record; ``hide_own`` leaves out examples that only the record's own document has, and without
-    ``by_name`` nothing is looked up in the list's names."""
-    defaults = Defaults(terminology)
-    lookup = NameLookup(terminology, defaults) if by_name else None
-    by_document: dict[str, list[LinkingRecord]] = {}
-    for record in records:
-        by_document.setdefault(record.document, []).append(record)
-    mentions = list(dict.fromkeys(written_out(record) for record in records))
-    vectors = dict(zip(mentions, encoder.embed(mentions), strict=True))
-    ranked: list[Ranked] = []
-    for document, own in tqdm(by_document.items(), desc="candidates", unit="document"):
-        visible = [not hide_own or example.documents != {document} for example in origins]
-        shown = examples
-        if not all(visible):
-            mask = np.array(visible)
-            codes = [c for c, seen in zip(examples.codes, visible, strict=True) if seen]
-            shown = Examples(codes, examples.vectors[mask], examples.learnt[mask])
-        finder = CandidateFinder(terminology, defaults, names, shown)
-        texts = [written_out(record) for record in own]
-        near = finder.nearest(np.stack([vectors[text] for text in texts]))
-        for record, text, (near_names, near_examples) in zip(own, texts, near, strict=True):
-            found = lookup.find(text) if lookup else ()
-            candidates = finder.gather(text, found, near_names, near_examples)
-            right = np.array([code in record.gold for code in candidates.codes] + [False], dtype=np.float32)
-            right[-1] = not right.any()
-            ranked.append(Ranked(text.lower(), candidates, right, record.gold))
-    return ranked
-
-
-def claim_records(
-    terminology: Terminology,
-    names: Names,
-    examples: Examples,
-    origins: Sequence[Example],
-    encoder: MentionEncoder,
-    other_mentions: Path,
-    *,
-    seed: int,
-    verbatim: int = 2500,
-) -> list[Ranked]:
-    """What a coder would choose: curated terms, most of them ranked by a lookup and examples that do not know them,
-    and names of the list as they stand, in another order or misspelt. Each is a document of its own."""
-    source = random.Random(seed)
-    defaults = Defaults(terminology)
-    synonyms = load_synonyms(terminology)
-    terms = list(synonyms)
-    source.shuffle(terms)
-    ranked: list[Ranked] = []
-    for fold in tqdm(range(FOLDS), desc="curated terms", unit="fold"):
-        asked = terms[fold::FOLDS]
-        hidden = set(asked[len(asked) // 4 :])  # the rest is met as it will be: known
-        lookup = NameLookup(terminology, defaults, synonyms={t: c for t, c in synonyms.items() if t not in hidden})
-        mask = np.array([example.name not in hidden for example in origins])
-        codes = [example.codes for example, seen in zip(origins, mask, strict=True) if seen]
-        shown = Examples(codes, examples.vectors[mask], examples.learnt[mask])
-        finder = CandidateFinder(terminology, defaults, names, shown)
-        pairs = [(_as_written(term, source), synonyms[term]) for term in asked]
-        ranked += _claims(pairs, finder, lookup, defaults, encoder)
-    lookup = NameLookup(terminology, defaults)
-    finder = CandidateFinder(terminology, defaults, names, examples)
-    listed = source.sample(list(vector_names(terminology)), verbatim)
-    pairs = [(_as_written(source.choice(varied(name.text)), source), name.code) for name in listed]
-    ranked += _claims(pairs, finder, lookup, defaults, encoder)
-    return ranked + no_disease_records(other_mentions, finder, lookup, encoder, seed=seed)
-
-
-def no_disease_records(
-    path: Path, finder: CandidateFinder, lookup: NameLookup, encoder: MentionEncoder, *, seed: int, most: int = 1500
-) -> list[Ranked]:
-    """Mentions of anatomy, drugs, tests and procedures: none of their candidates is right."""
-    found = {
-        text.lower()
-        for sentence in read_iob2(path, GUIDELINES["clincode"])
-        for text, kind in _mentions(sentence)
-        if kind != "DIAG"
-    }
-    texts = random.Random(seed).sample(sorted(found), min(most, len(found)))
-    ranked = []
-    for text, (near_names, near_examples) in zip(texts, finder.nearest(encoder.embed(texts)), strict=True):
-        candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
-        right = np.zeros(len(candidates.codes) + 1, dtype=np.float32)
-        right[-1] = 1
-        ranked.append(Ranked(text, candidates, right, frozenset()))
-    return ranked
-
-
-def _mentions(sentence: TaggedSentence) -> Iterator[tuple[str, str]]:
-    """Words and type of each mention of a sentence."""
-    words: list[str] = []
-    kind = ""
-    for word, tag in (*zip(sentence.words, sentence.tags, strict=True), ("", OUTSIDE)):
-        if words and not (tag.startswith("I-") and tag[2:] == kind):
-            yield " ".join(words), kind
-            words = []
-        if tag != OUTSIDE:
-            words.append(word)
-            kind = tag[2:]
-
-
-def _as_written(name: str, source: random.Random) -> str:
-    return misspelt(name, source) if source.random() < MISSPELT_SHARE else name
-
-
-def _claims(
-    pairs: Sequence[tuple[str, str]],
-    finder: CandidateFinder,
-    lookup: NameLookup,
-    defaults: Defaults,
-    encoder: MentionEncoder,
-) -> list[Ranked]:
-    """Right is the code, and what a claim goes on from to the same billable code."""
-    near = finder.nearest(encoder.embed([text for text, _ in pairs]))
-    ranked = []
-    for (text, code), (near_names, near_examples) in zip(pairs, near, strict=True):
-        candidates = finder.gather(text, lookup.find(text), near_names, near_examples)
-        billable = defaults[code].code
-        right = np.array([defaults[other].code == billable for other in candidates.codes] + [False], dtype=np.float32)
-        right[-1] = not right.any()
-        ranked.append(Ranked(text, candidates, right, frozenset([code])))
-    return ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +56,22 @@ class Size:
 
 
 CONCEPTS, CLAIMS = Size(12, 30, 3e-2), Size(24, 60, 3e-3)
+TOGETHER = 3
+"""Networks whose scores are averaged: how sure one alone is of what it has seen little of hangs on its seed."""
 
 
 def fit_ranker(records: Sequence[Ranked], size: Size, *, seed: int) -> Ranker:
-    """The small network that makes the gold codes likely among the candidates of each record."""
+    """Several small networks side by side in one, each of which makes the gold codes likely among the candidates."""
+    rankers = [_one_ranker(records, size, seed=seed + number) for number in range(TOGETHER)]
+    return replace(
+        rankers[0],
+        hidden=np.concatenate([ranker.hidden for ranker in rankers], axis=1),
+        hidden_bias=np.concatenate([ranker.hidden_bias for ranker in rankers]),
+        output=np.concatenate([ranker.output / np.float32(TOGETHER) for ranker in rankers]),
+    )
+
+
+def _one_ranker(records: Sequence[Ranked], size: Size, *, seed: int) -> Ranker:
     torch.manual_seed(seed)
     stacked = np.concatenate([record.candidates.features for record in records])
     centre, scale = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-2)
@@ -334,7 +144,7 @@ def fit(encoder_folder_: Path, package: str, data: Path, out: Path, *, dimension
     encoder = MentionEncoder.load(release_encoder(package, encoder_folder_, out), dimensions)
     records = list(read_records(data / TRAIN))
     origins = dictionary_examples(terminology, data / ONTOLOGY) + learnt_examples(records, terminology)
-    names = known_names(out, terminology) or embedded_names(terminology, encoder)
+    names = known_names(out, terminology, dimensions) or embedded_names(terminology, encoder)
     examples = embedded_examples(origins, encoder)
     ranked = gather(records, terminology, names, examples, origins, encoder, hide_own=True)
     claimed = claim_records(terminology, names, examples, origins, encoder, data / OTHERS, seed=seed)

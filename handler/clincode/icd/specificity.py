@@ -58,7 +58,7 @@ _SUPPORT_GENERAL = 0.8
 _OF_SIDE = 0.2
 """A code of the side that is said is before one that leaves it open."""
 _AGAINST_OTHER_SIDE = 2.3
-"""Where no rule chooses the side it makes another disease: however well "acute on chronic" fits, right heart failure."""
+"""Where no rule chooses the side it makes another disease: right heart failure, however well the rest fits."""
 _MOST_OF_DEGREE = 1.0
 """What words of degree may add to a name that has something unsaid: "acute on chronic" does not make it systolic."""
 
@@ -226,9 +226,7 @@ class Specifier:
                 total -= cost
                 is_whole = is_whole and alternatives <= _FACETS
         total += of_degree if is_whole else min(of_degree, _MOST_OF_DEGREE)
-        if name.denied:
-            total += _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & (near | beside))
-        return total
+        return total + _DENIED * len(name.denied & said.denied) - _AGAINST * len(name.denied & (near | beside))
 
     def _asked_words(self, code: str) -> frozenset[str]:
         return frozenset(word for name in self._names(code) for asked in name.asked for word in asked)

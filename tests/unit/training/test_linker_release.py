@@ -1,13 +1,16 @@
 """A linker's release: what is packed comes out, changed files are refused, another year's list gets its own vectors."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from clincode.errors import BundleError
@@ -22,6 +25,7 @@ from training import linker_release
 from training.encoders import EncoderError
 from training.linker_release import (
     build_linker,
+    coarse,
     embedded,
     known_vectors,
     newest_linker,
@@ -82,8 +86,8 @@ def released(tuned: Path, small: Terminology, tmp_path: Path) -> Released:
     encoder = MentionEncoder.load(release_encoder("tiny", tuned, folder), DIMENSIONS)
     named = list(vector_names(small))
     texts = [name.text for name in named]
-    names = Names([name.code for name in named], *word_table(texts), quantised(encoder.embed(texts)))
-    vectors = quantised(encoder.embed(["heart attack", "high blood pressure", "burn"]))
+    names = Names([name.code for name in named], *word_table(texts), embedded(texts, encoder, "names"))
+    vectors = embedded(["heart attack", "high blood pressure", "burn"], encoder, "examples")
     examples = Examples(EXAMPLES, vectors, np.array([True, False, True]))
     model = LinkingModel(folder.name, names, examples, ranker(1), ranker(2), 0.35)
     write_release(folder, model, texts, {"base": {"package": "tiny", "sha256": "0"}, "icd10cm": small.release})
@@ -197,14 +201,44 @@ def test_the_lists_own_names_are_not_embedded_again(
 
 def test_vectors_are_known_of_the_same_names_and_encoder_alone(released: Released, small: Terminology) -> None:
     texts = [name.text for name in vector_names(small)]
-    known = known_vectors(released.folder, texts)
+    known = known_vectors(released.folder, texts, DIMENSIONS)
     assert known is not None
     np.testing.assert_array_equal(known, released.model.names.vectors)
-    assert known_vectors(released.folder, texts[:-1]) is None
-    assert known_vectors(released.folder.with_name("absent"), texts) is None
+    assert known_vectors(released.folder, texts[:-1], DIMENSIONS) is None
+    assert known_vectors(released.folder, texts, DIMENSIONS - 2) is None
+    assert known_vectors(released.folder.with_name("absent"), texts, DIMENSIONS) is None
     delta = released.folder / "delta.safetensors"
     delta.write_bytes(delta.read_bytes() + b" ")
-    assert known_vectors(released.folder, texts) is None
+    assert known_vectors(released.folder, texts, DIMENSIONS) is None
+
+
+@given(st.integers(1, 6), st.sampled_from([2, 16, 128]), st.integers(0, 2**32 - 1))
+def test_four_bits_keep_a_vector_and_once_rounded_it_stays(rows: int, dimensions: int, seed: int) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(rows, dimensions)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    once = coarse(quantised(vectors))
+    assert once.dtype == np.int8
+    assert ((once.astype(np.float32) / 127 * vectors).sum(axis=1) > 0.97).all()
+    np.testing.assert_array_equal(coarse(once), once)
+
+
+def test_a_vector_without_a_direction_stays_so() -> None:
+    assert coarse(np.zeros((2, 4), dtype=np.int8)).tolist() == [[0] * 4] * 2
+
+
+def test_a_delta_that_gives_the_encoder_already_stays(released: Released, tuned: Path, tmp_path: Path) -> None:
+    delta = (released.folder / "delta.safetensors").read_bytes()
+    merged = tmp_path / "merged"
+    shutil.copytree(released.folder / "encoder", merged)
+    assert release_encoder("tiny", merged, released.folder) == released.folder / "encoder"
+    assert (released.folder / "delta.safetensors").read_bytes() == delta
+    release_encoder("tiny", tuned, released.folder)
+    assert (released.folder / "delta.safetensors").read_bytes() == delta  # it comes of the same weights
+    weights = load_file(tuned / "model.safetensors")
+    name = next(n for n in weights if n.endswith("dense.weight"))
+    save_file({**weights, name: weights[name] + 0.01}, tuned / "model.safetensors")
+    release_encoder("tiny", tuned, released.folder)
+    assert (released.folder / "delta.safetensors").read_bytes() != delta
 
 
 def test_the_newest_linker_is_that_of_the_highest_version(tmp_path: Path) -> None:
