@@ -127,6 +127,14 @@ def make_login(
     typer.echo(f"{url}/login?{urlencode({'code': code})}")
 
 
+@gateway_app.command("logout")
+def throw_out(user: Annotated[str, typer.Option(help="whose sessions end, everywhere")]) -> None:
+    """End every session of a person at once; what the identity provider says of them is not changed."""
+    with clear_errors(), deployment() as security:
+        count = security.sessions.end_all(user, _actor())
+    typer.echo(f"{count} sessions of {user} ended")
+
+
 @audit_app.command("verify")
 def verify_audit(
     head: Annotated[str | None, typer.Option(help="what an earlier verify printed: shows a cut-off end")] = None,

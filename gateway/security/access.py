@@ -15,7 +15,7 @@ from fastapi.routing import iter_route_contexts
 
 from gateway.security.build import Security
 from gateway.security.keys import PREFIX
-from gateway.security.origins import own_origins
+from gateway.security.origins import is_own_origin
 from gateway.security.permissions import LOCAL, Permission, Principal
 from gateway.security.refusals import CsrfError, ForbiddenError, LoginNeededError, UnauthenticatedError
 from gateway.security.secrets import same
@@ -84,8 +84,8 @@ def client_address(request: Request) -> str:
 
 def check_origin(request: Request, security: Security) -> None:
     """Raises CsrfError where the browser says that the request comes from another site's page."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.lower() not in own_origins(security.settings):
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if origin is not None and not is_own_origin(origin, host, security.settings):
         raise CsrfError
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CsrfError

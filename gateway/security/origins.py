@@ -9,13 +9,16 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MOST_PATH_CHARS = 2000
 
 
-def own_origins(settings: Settings) -> frozenset[str]:
-    """Origins that a page of the gateway may have; on loopback each of its names is the same place."""
+def is_own_origin(origin: str, host: str, settings: Settings) -> bool:
+    """Whether a page of this origin is the gateway's own: of its address, of loopback's names where it listens there,
+    else of the name that the request is addressed to (``host``), under which a browser keeps the cookie."""
     own = urlsplit(settings.url)
-    origins = {f"{own.scheme}://{own.netloc}".lower()}
+    origins = {f"{own.scheme}://{own.netloc}"}
     if settings.is_loopback:
         origins |= {f"http://{name}:{settings.gateway_port}" for name in _LOOPBACK}
-    return frozenset(origins)
+    elif host:
+        origins |= {f"http://{host}", f"https://{host}"}
+    return origin.lower() in {each.lower() for each in origins}
 
 
 def own_hosts(settings: Settings) -> frozenset[str]:

@@ -144,6 +144,29 @@ def test_a_session_writes_from_its_own_pages_alone(
     assert (response.json() == "user:maria accept") if status == 200 else (code_of(response) == "csrf")
 
 
+@pytest.mark.parametrize(
+    ("public_url", "host", "origin", "status"),
+    [
+        (None, "coding.lan:8000", "http://coding.lan:8000", 200),
+        (None, "coding.lan", "https://coding.lan", 200),
+        (None, "coding.lan:8000", "http://coding.lan:8001", 403),
+        (None, "coding.lan:8000", "http://evil.example", 403),
+        ("https://coding.hospital.example", "gateway:8000", "https://Coding.Hospital.example", 200),
+        ("https://coding.hospital.example", "gateway:8000", "https://hospital.example", 403),
+    ],
+)
+def test_the_origin_is_the_public_address_or_the_one_that_was_asked(
+    make: Callable[..., Site], public_url: str | None, host: str, origin: str, status: int
+) -> None:
+    site = make(gateway_host="0.0.0.0", public_url=public_url)
+    cookie = site.security.sessions.start("maria", Role.CODER, method="tests")
+    session = site.security.sessions.find(cookie)
+    assert session is not None
+    headers = {"Host": host, "Origin": origin, "Cookie": f"{site.security.sessions.cookie}={cookie}"}
+    response = site.client.post("/review/decide", headers=headers, data={"csrf_token": session.csrf_token})
+    assert response.status_code == status
+
+
 def test_a_token_in_a_json_body_or_the_address_is_none(site: Site) -> None:
     token = site.log_in(site.client)
     assert site.client.post("/review/json", json={"csrf_token": token}).status_code == 403

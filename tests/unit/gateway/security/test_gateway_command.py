@@ -52,6 +52,12 @@ def test_a_login_is_an_address_that_works_once(site: Site, run: Run) -> None:
     assert (session.user, session.role) == ("maria", "supervisor")
 
 
+def test_a_person_is_thrown_out(site: Site, run: Run) -> None:
+    site.log_in(site.client)
+    assert run("logout", "--user", "maria").stdout == "1 sessions of maria ended\n"
+    assert site.client.get("/review").status_code == 303
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
