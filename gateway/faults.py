@@ -6,8 +6,10 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from clincode.errors import ClincodeError, ErrorBody
 from gateway.api.responses import FhirJson, Json
@@ -51,7 +53,18 @@ def _validation_error(request: Request, error: Any) -> Response:
 
 def _http_exception(request: Request, error: Any) -> Response:
     code, message = _PHRASES.get(error.status_code, ("http_error", "the request was refused"))
-    return fault_response(request, error.status_code, ErrorBody(code, message), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names the methods of the first route at this address alone
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+    return fault_response(request, error.status_code, ErrorBody(code, message), headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path and compile_path(route.path)[0].match(request.url.path):
+            found |= route.methods or set()
+    return found
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

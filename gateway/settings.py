@@ -60,8 +60,8 @@ class Settings(BaseSettings):
 
     webhook_hosts: tuple[str, ...] = ()
     """Hosts that a webhook may be sent to (JSON list); none without it."""
-    rate_limit: str = "1200/minute"
-    """Requests of one key or person, as in "1200/minute"."""
+    rate_limit: str = "6000/minute"
+    """Requests of one key or person, as in "6000/minute"."""
 
     oidc_issuer: HttpUrl | None = None
     oidc_client_id: str | None = None

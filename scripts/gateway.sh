@@ -72,7 +72,7 @@ write_env() {
   local key=""
   [[ ! -f "$RUN/gateway.env" ]] || key="$(sed -n 's/^CLINCODE_API_KEY=//p' "$RUN/gateway.env")"
   if [[ -z "$key" ]] || ! curl --silent --fail --output /dev/null --header @- "$URL/openapi.json" <<<"Authorization: Bearer $key"; then
-    key="$(clincode gateway key create --name quickstart --role service 2>/dev/null)" || die "no API key could be made"
+    key="$(clincode gateway key create --name "quickstart-$(date +%s)" --role service 2>/dev/null)" || die "no API key could be made"
   fi
   printf 'CLINCODE_URL=%s\nCLINCODE_API_KEY=%s\n' "$URL" "$key" >"$RUN/gateway.env.new"
   mv "$RUN/gateway.env.new" "$RUN/gateway.env"

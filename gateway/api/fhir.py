@@ -26,6 +26,33 @@ _RESOURCE: dict[str, Any] = {
     "required": ["resourceType"],
     "properties": {"resourceType": {"type": "string"}},
 }
+_ATTACHMENT = {
+    "type": "object",
+    "required": ["contentType", "data"],
+    "properties": {"contentType": {"type": "string"}, "data": {"type": "string", "format": "byte"}},
+}
+_DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["resourceType", "status", "content"],
+    "properties": {
+        "resourceType": {"const": "DocumentReference"},
+        "status": {"enum": ["current", "superseded"]},
+        "content": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object", "required": ["attachment"], "properties": {"attachment": _ATTACHMENT}},
+        },
+    },
+}
+_NOTIFICATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["resourceType", "type", "entry"],
+    "properties": {
+        "resourceType": {"const": "Bundle"},
+        "type": {"type": "string"},
+        "entry": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+    },
+}
 _OUTCOME = {"content": {"application/fhir+json": {"schema": _RESOURCE}}, "description": "OperationOutcome"}
 
 
@@ -40,7 +67,7 @@ def _answers(ok: int, *statuses: int) -> dict[int | str, dict[str, Any]]:
     status_code=202,
     response_class=FhirJson,
     responses=_answers(202, 400, 409, 413, 415, 422),
-    openapi_extra=json_body(_RESOURCE, media_type="application/fhir+json"),
+    openapi_extra=json_body({"anyOf": [_DOCUMENT, _NOTIFICATION]}, media_type="application/fhir+json"),
 )
 async def post_document(request: Request, principal: Annotated[Principal, require(Permission.NOTES_WRITE)]) -> FhirJson:
     """A DocumentReference with its text inline, or a notification's Bundle that holds one. Stored, then predicted when

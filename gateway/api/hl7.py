@@ -10,7 +10,7 @@ from starlette.responses import Response
 from clincode.errors import ClincodeError
 from gateway.api.bodies import checked_media_type
 from gateway.api.notes import taken_in
-from gateway.api.schemas import ErrorResponse, faults
+from gateway.api.schemas import json_fault
 from gateway.hl7.acknowledgement import acknowledgement, refusal
 from gateway.hl7.header import MessageHeader, open_message
 from gateway.hl7.mdm import read_mdm
@@ -22,8 +22,9 @@ from gateway.storage.notes import Intake
 router = APIRouter(tags=["hl7"])
 MEDIA_TYPE = "application/hl7-v2"
 MEDIA_TYPES = (MEDIA_TYPE, "x-application/hl7-v2+er7", "text/plain")
-_TEXT = {"schema": {"type": "string"}}
-_ACK: dict[str, Any] = {"content": {MEDIA_TYPE: _TEXT}, "description": "ACK^T02^ACK"}
+_TEXT = {"schema": {"type": "string", "pattern": r"^\x0b?MSH\|"}}
+_ACK_TEXT = {"schema": {"type": "string"}}
+_ACK: dict[str, Any] = {"content": {MEDIA_TYPE: _ACK_TEXT}, "description": "ACK^T02^ACK"}
 
 
 class Hl7(Response):
@@ -34,9 +35,8 @@ class Hl7(Response):
     "/hl7/v2",
     response_class=Hl7,
     responses={
-        **faults(),
-        **dict.fromkeys((200, 400, 409, 413, 422, 503), _ACK),
-        415: {"model": ErrorResponse},
+        **{status: json_fault() for status in (401, 403, 415, 429)},
+        **{status: _ACK for status in (200, 400, 409, 413, 422)},
     },
     openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(MEDIA_TYPES, _TEXT)}},
 )

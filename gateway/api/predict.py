@@ -24,7 +24,9 @@ from gateway.storage.notes import Intake
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["predict"])
 Predicting = Annotated[Principal, require(Permission.PREDICT)]
-Deadline = Annotated[int | None, Header(alias="X-Deadline-Ms", ge=1, le=600_000)]
+LONGEST_MS = 600_000
+# Described in docs/gateway.md: in OpenAPI, tools that try values out would take the 504 that they ask for for a fault.
+Deadline = Annotated[int, Header(alias="X-Deadline-Ms", ge=1, le=LONGEST_MS, include_in_schema=False)]
 MAX_BATCH_BYTES = 8 << 20
 
 EXAMPLE = {
@@ -32,6 +34,8 @@ EXAMPLE = {
     "note_text": "ASSESSMENT: Acute myocardial infarction. Denies dyspnea. Started metoprolol 25mg daily.",
     "note_type": "progress_note",
 }
+# One that does not fit has its error in its own place, and the batch is taken all the same.
+_ANY_NOTE = {"anyOf": [predict_schema(), {}]}
 
 
 @router.post(
@@ -40,7 +44,7 @@ EXAMPLE = {
     responses=faults(400, 409, 413, 415, 422, 500, 503, 504),
     openapi_extra=json_body(predict_schema(), EXAMPLE),
 )
-async def predict(request: Request, principal: Predicting, deadline: Deadline = None) -> Json:
+async def predict(request: Request, principal: Predicting, deadline: Deadline = LONGEST_MS) -> Json:
     """Entities, context and codes of a note. The same ``note_id`` with the same text gets the stored answer; with
     another text it is refused (409). Urgent notes overtake waiting ones."""
     checked_media_type(request)
@@ -59,14 +63,14 @@ async def predict(request: Request, principal: Predicting, deadline: Deadline = 
             "additionalProperties": False,
             "required": ["notes"],
             "properties": {
-                "notes": {"type": "array", "minItems": 1, "maxItems": 32, "items": predict_schema()},
+                "notes": {"type": "array", "minItems": 1, "maxItems": 32, "items": _ANY_NOTE},
                 "max_batch_size": {"type": "integer", "minimum": 1, "maximum": 32},
             },
         },
         {"notes": [EXAMPLE]},
     ),
 )
-async def predict_batch(request: Request, principal: Predicting, deadline: Deadline = None) -> Json:
+async def predict_batch(request: Request, principal: Predicting, deadline: Deadline = LONGEST_MS) -> Json:
     """Many notes at once: results in the order of the notes, each its answer or its own error."""
     checked_media_type(request)
     start = time.perf_counter()
@@ -133,9 +137,8 @@ def _items(content: Any, limit: int) -> list[Any]:
     return notes
 
 
-def _seconds(request: Request, deadline_ms: int | None) -> float:
-    own = _services(request).settings.deadline_seconds
-    return min(own, deadline_ms / 1000) if deadline_ms else own
+def _seconds(request: Request, deadline_ms: int) -> float:
+    return min(_services(request).settings.deadline_seconds, deadline_ms / 1000)
 
 
 def _services(request: Request) -> Services:

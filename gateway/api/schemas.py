@@ -169,6 +169,12 @@ def json_body(schema: dict[str, Any], example: Any = None, media_type: str = "ap
     return {"requestBody": {"required": True, "content": {media_type: content}}}
 
 
+def json_fault() -> dict[str, Any]:
+    """A fault of a route that answers in another format otherwise."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}}
+    return {"description": "The request is refused.", "content": content}
+
+
 def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """``responses`` of a route: these and what every route may answer."""
     return {status: {"model": ErrorResponse} for status in sorted({401, 403, 429, *statuses})}
