@@ -6,6 +6,7 @@ up again. While the model is away the worker waits, longer each time, and the no
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -68,7 +69,7 @@ class Worker:
         for job in claimed:
             task = asyncio.create_task(self._work(job))
             self._jobs[job.lease] = task
-            task.add_done_callback(lambda _, lease=job.lease: self._finished(lease))
+            task.add_done_callback(partial(self._finished, job.lease))
         if not claimed or len(self._jobs) >= self._settings.slots:
             try:
                 async with asyncio.timeout(_POLL_SECONDS):
@@ -76,7 +77,7 @@ class Worker:
             except TimeoutError:
                 pass
 
-    def _finished(self, lease: str) -> None:
+    def _finished(self, lease: str, _task: "asyncio.Task[None]") -> None:
         self._jobs.pop(lease, None)
         self._bell.set()
 
