@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.codes import codes
+from cli.feedback import feedback_app
 from cli.service import gateway_app
 from clincode.types import NoteType
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 evaluate = typer.Typer(help="Score a model on annotated data.", no_args_is_help=True)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(gateway_app, name="gateway")
+app.add_typer(feedback_app, name="feedback")
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="model folder; default: the newest release")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="write the figures to this file")]

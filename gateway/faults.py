@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from clincode.errors import ClincodeError, ErrorBody
 from gateway.api.responses import FhirJson, Json
 from gateway.fhir.outcome import operation_outcome
+from gateway.log import place_of
 
 log = structlog.get_logger(__name__)
 _FHIR_PATH = "/api/v1/fhir"
@@ -68,6 +69,6 @@ def _methods_at(request: Request) -> set[str]:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request_crashed", error=type(error).__name__)
+    log.error("request_crashed", error=type(error).__name__, at=place_of(error))
     body = ErrorBody("internal_error", "the gateway failed on this request")
     return fault_response(request, 500, body)

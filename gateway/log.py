@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 
 import structlog
 
@@ -43,12 +45,21 @@ def configure_logging(level: str) -> None:
 def _without_traceback(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """A traceback ends with the exception's text, which may quote a note: only its type is written."""
+    """A traceback ends with the exception's text, which may quote a note: only its type and place are written."""
     info = event.pop("exc_info", None)
-    if isinstance(info, tuple) and info[0] is not None:
-        event["error"] = info[0].__name__
-    elif isinstance(info, BaseException):
-        event["error"] = type(info).__name__
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["error"], event["at"] = type(error).__name__, place_of(error)
     event.pop("exception", None)
     event.pop("stack_info", None)
     return event
+
+
+def place_of(error: BaseException) -> str | None:
+    """Where an exception was raised: file and line, and of this project's code the last that was on the way there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return None
+    ours = [frame for frame in frames if "/site-packages/" not in frame.filename]
+    last = (ours or frames)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"

@@ -172,10 +172,7 @@ class NoteStore:
                 return False
             row.state, row.error = JobState.DONE, None
             row.lease = row.lease_until = row.next_attempt_at = None
-            redactions = [
-                {"start_char": start, "end_char": end, "category": category} for start, end, category in row.redactions
-            ]
-            _put_answer(row, {**answer, "redactions": redactions}, route)
+            _put_answer(row, {**answer, "redactions": row.redactions}, route)
             _wake_delivery(session, row.id)
             self._audit.append(
                 session, SYSTEM, "note.predicted", row.id, after={"model_version": row.model_version, "route": route}
@@ -251,7 +248,7 @@ class NoteStore:
             text=masked(note.text, redactions),
             text_mac=self._cipher.fingerprint(note.text),
             original=self._cipher.encrypted(note.text),
-            redactions=[[r.start, r.end, r.category] for r in redactions],
+            redactions=[{"start_char": r.start, "end_char": r.end, "category": r.category} for r in redactions],
             note_type=note.note_type.value,
             urgent=note.priority == "urgent",
             encounter_id=note.metadata.get("encounter_id"),

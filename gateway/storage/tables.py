@@ -70,6 +70,7 @@ class NoteRow(Base):
     original: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The text as sent, encrypted, where the deployment keeps it."""
     redactions: Mapped[list[Any]]
+    """What was masked, as in the contract."""
     note_type: Mapped[str] = mapped_column(String(32))
     urgent: Mapped[bool]
     encounter_id: Mapped[str | None] = mapped_column(String(256))

@@ -39,8 +39,10 @@ def after(answer: dict[str, Any]) -> Callable[..., ReviewState]:
 
 @pytest.fixture(scope="session")
 def codes() -> CodePicker:
-    """The classification; built once."""
-    return CodePicker()
+    """The classification, built once and before anybody waits for it."""
+    picker = CodePicker()
+    picker.search("I10")
+    return picker
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ from gateway.codes import CodePicker
 
 @pytest.fixture(scope="session")
 def codes() -> CodePicker:
-    """The classification; built once."""
-    return CodePicker()
+    """The classification, built once and before anybody waits for it."""
+    picker = CodePicker()
+    picker.search("I10")
+    return picker
 
 
 @pytest.fixture
