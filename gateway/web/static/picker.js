@@ -11,7 +11,10 @@ export class CodePicker {
     this.list = $("[role=listbox]", dialog);
     this.status = $("[data-picker-status]", dialog);
     this.at = -1;
-    this.input.addEventListener("input", () => this.later());
+    this.input.addEventListener("input", () => {
+      this.choose(-1); // what is listed answers an older query: Enter must not take it
+      this.later();
+    });
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
     this.list.addEventListener("click", (event) => {
@@ -86,13 +89,15 @@ export class CodePicker {
       this.choose(to);
     } else if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
-      if (this.list.children[this.at]) this.take(this.list.children[this.at]);
+      if (this.at < 0) this.search();
+      else this.take(this.list.children[this.at]);
     }
   }
 
   take(option) {
     if (option.dataset.billable === undefined) {
       this.input.value = option.dataset.code;
+      this.choose(-1);
       this.search();
       return;
     }

@@ -17,7 +17,9 @@ let code = null; // the selected code
 const isFinished = () => "finished" in root.dataset;
 const cards = () => $$("[data-code]", part("codes"));
 const card = (name = code) => (name ? $(`[data-code="${CSS.escape(name)}"]`, part("codes")) : null);
-const detail = () => $("[data-entity]", part("entity"));
+// What the page shows of the selected entity; none while it is on its way.
+const detail = () => (note.selected === null ? null : $(`[data-entity="${note.selected}"]`, part("entity")));
+const nameOf = () => detail()?.dataset.name ?? "Entity";
 const keysOf = (evidence) => evidence.dataset.evidence.split(" ");
 const evidenceOf = (name) => $$("[data-evidence]", card(name) ?? document.createElement("i")).flatMap(keysOf);
 
@@ -48,7 +50,7 @@ async function selectEntity(key, { focus = false } = {}) {
     const { entity } = await ask(`${base}/entities/${encodeURIComponent(key)}`);
     if (note.selected !== key) return;
     part("entity").innerHTML = entity;
-    say(`${detail().dataset.name}: ${detail().dataset.says}`);
+    say(`${nameOf()}: ${detail().dataset.says}`);
   } catch (error) { failed(error); }
 }
 
@@ -116,7 +118,7 @@ function update(parts) {
     part(name).innerHTML = html;
     showTimes(part(name));
   }
-  if (!detail()) note.selected = null;
+  if (!$("[data-entity]", part("entity"))) note.selected = null;
   note.select(note.selected);
   if (active === "code" && !card()) code = null;
   setActive(active);
@@ -158,18 +160,18 @@ const DONE = { accept: "accepted", reject: "rejected" };
 function judge(verb) {
   if (isFinished()) return;
   if (active === "code" && code) decide({ kind: `${verb}_code`, code }, `${code} ${DONE[verb]}`);
-  else if (active === "entity" && detail()) judgeEntity(verb);
+  else if (active === "entity" && note.selected !== null) judgeEntity(verb);
   else say("Nothing is selected");
 }
 
-const judgeEntity = (verb) => decide({ kind: `${verb}_entity`, entity: detail().dataset.entity }, `${detail().dataset.name} ${DONE[verb]}`);
+const judgeEntity = (verb) => decide({ kind: `${verb}_entity`, entity: note.selected }, `${nameOf()} ${DONE[verb]}`);
 
 function undo() {
   const isCode = active === "code" && code;
+  if (isFinished() || !(isCode || note.selected !== null)) return undefined;
   const shown = isCode ? card() : detail();
-  if (!shown || isFinished()) return;
-  if (shown.dataset.verdict === "undecided") return say("Nothing was decided on it");
-  return decide({ kind: "clear", target: isCode ? `code:${code}` : `entity:${shown.dataset.entity}` }, "Taken back");
+  if (shown?.dataset.verdict === "undecided") return say("Nothing was decided on it");
+  return decide({ kind: "clear", target: isCode ? `code:${code}` : `entity:${note.selected}` }, "Taken back");
 }
 
 function replaceCode(name = code) {
@@ -180,19 +182,19 @@ function replaceCode(name = code) {
 
 function addCode(query = detail()?.dataset.name ?? "") {
   if (isFinished()) return;
-  const about = detail() ? `with “${detail().dataset.name}” as its evidence` : "without evidence; select an entity first to give one";
+  const about = note.selected === null ? "without evidence; select an entity first to give one" : `with “${nameOf()}” as its evidence`;
   picker.open({ title: "Add a code", about, query, onPick: addPicked });
 }
 
 async function addPicked(picked) {
-  const evidence = detail() ? [detail().dataset.entity] : [];
+  const evidence = note.selected === null ? [] : [note.selected];
   if (await decide({ kind: "add_code", code: picked, evidence }, `${picked} added`)) selectCode(picked, { focus: true });
 }
 
 function setType(type) {
   if (isFinished()) return;
   if (note.marked) addEntity(type);
-  else if (active === "entity" && detail()) decide({ kind: "change_type", entity: detail().dataset.entity, type }, `Now ${type.toLowerCase()}`);
+  else if (active === "entity" && note.selected !== null) decide({ kind: "change_type", entity: note.selected, type }, `Now ${type.toLowerCase()}`);
 }
 
 async function addEntity(type) {
@@ -204,8 +206,8 @@ async function addEntity(type) {
 }
 
 async function setSpan() {
-  if (!note.marked || !detail() || isFinished()) return;
-  const decision = { kind: "change_span", entity: detail().dataset.entity, ...note.bounds() };
+  if (!note.marked || note.selected === null || isFinished()) return;
+  const decision = { kind: "change_span", entity: note.selected, ...note.bounds() };
   if (await decide(decision, "Span set")) note.unmark();
 }
 
@@ -221,7 +223,7 @@ function showMarked(words) {
   bar.hidden = words === null || isFinished();
   if (words === null) return;
   $("[data-span-words]").textContent = `“${words}”`;
-  $('[data-span="set"]').hidden = !detail();
+  $('[data-span="set"]').hidden = note.selected === null;
 }
 
 // -- dialogs --
@@ -293,7 +295,7 @@ document.addEventListener("change", (event) => {
   const { change } = event.target.dataset;
   const { value } = event.target;
   if (change) {
-    const entity = detail().dataset.entity;
+    const { entity } = event.target.closest("[data-entity]").dataset;
     decide(change === "type" ? { kind: "change_type", entity, type: value } : { kind: "change_context", entity, [change]: value }, `${change} set to ${value}`);
   } else if ("reason" in event.target.dataset) {
     const of = event.target.closest("[data-code]").dataset.code;
