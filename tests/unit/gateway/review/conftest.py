@@ -1,8 +1,7 @@
-"""A note, an answer to it, decisions on it, and a store on an empty SQLite database."""
+"""A note, an answer to it, decisions on it, and a store on an empty database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -43,19 +42,6 @@ def codes() -> CodePicker:
     picker = CodePicker()
     picker.search("I10")
     return picker
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'gateway.db'}")
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def audit() -> Audit:
-    return Audit(b"k" * 32)
 
 
 @pytest.fixture

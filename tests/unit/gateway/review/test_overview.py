@@ -1,4 +1,4 @@
-"""Figures for a supervisor, on SQLite."""
+"""Figures for a supervisor, on SQLite and PostgreSQL."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

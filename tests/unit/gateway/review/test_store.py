@@ -1,4 +1,4 @@
-"""Opening notes, deciding on them and the order in which they come, on SQLite."""
+"""Opening notes, deciding on them and the order in which they come, on SQLite and PostgreSQL."""
 
 import json
 from collections.abc import Callable
