@@ -143,8 +143,11 @@ def test_last_use_is_written_at_most_once_a_minute(security: Security, monkeypat
     security.keys.authenticate(new.token)
     first = security.keys.list()[0].last_used_at
     assert first is not None
+    statements: list[str] = []
+    event.listen(security.database.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     security.keys.authenticate(new.token)
     another_process(security).authenticate(new.token)
+    assert not any("UPDATE" in statement for statement in statements)  # nor waits for the write lock
     assert security.keys.list()[0].last_used_at == first
     age_key(security, new.key.id, last_used_at=first - timedelta(minutes=2))
     another_process(security).authenticate(new.token)
