@@ -13,8 +13,8 @@ from .gateway_server import running_gateway
 pytestmark = pytest.mark.integration
 
 LEAST_CASES = 2_000
-# "Schema-valid request rejected" is left out: JSON Schema cannot say that a text is valid HL7 or base64 of UTF-8, that a
-# host is one of the deployment's, or that a batch is no longer than its own bound.
+# "Schema-valid request rejected" is left out: JSON Schema cannot say that a text is valid HL7 or base64 of UTF-8, that
+# a host is one of the deployment's, or that a batch is no longer than its own bound.
 LEFT_OUT = "positive_data_acceptance"
 
 
