@@ -60,7 +60,7 @@ export class CodePicker {
       const more = hit.billable ? "" : "more below";
       const option = element(
         "li",
-        { role: "option", id: `pick-${i}`, "aria-selected": "false", "data-code": hit.code, class: hit.billable ? "" : "more" },
+        { role: "option", id: `pick-${i}`, "aria-selected": "false", "data-pick": hit.code, class: hit.billable ? "" : "more" },
         element("span", { class: "code" }, hit.code), name, element("span", { class: "faint" }, more),
       );
       if (hit.term && hit.term.toLowerCase() !== hit.title.toLowerCase()) option.append(element("span", { class: "term" }, hit.term));
@@ -96,12 +96,12 @@ export class CodePicker {
 
   take(option) {
     if (option.dataset.billable === undefined) {
-      this.input.value = option.dataset.code;
+      this.input.value = option.dataset.pick;
       this.choose(-1);
       this.search();
       return;
     }
     this.dialog.close();
-    this.onPick(option.dataset.code);
+    this.onPick(option.dataset.pick);
   }
 }

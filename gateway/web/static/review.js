@@ -1,6 +1,6 @@
 // A note's page: what is selected, what is decided, and the keys.
 
-import { $, $$, ask, element, isTyping, keysAreOn, say, showTimes, start, warn } from "./common.js";
+import { $, $$, ask, failed, focusPath, isTyping, keysAreOn, restoreFocus, say, showTimes, start, warn } from "./common.js";
 import { NoteText } from "./note.js";
 import { CodePicker } from "./picker.js";
 
@@ -124,34 +124,6 @@ function update(parts) {
   setActive(active);
   lightSelected();
   restoreFocus(kept);
-}
-
-// Where the focus is, in terms that outlive the part's replacement.
-function focusPath() {
-  const at = document.activeElement;
-  const home = at?.closest("[data-part]");
-  if (!home || at === home) return null;
-  const mark = ["data-do", "data-change", "data-reason", "data-evidence", "data-add-code", "data-m"].find((name) => at.hasAttribute(name));
-  const value = mark && at.getAttribute(mark);
-  return { home, of: at.closest("[data-code]")?.dataset.code, key: at.dataset.e, selector: value ? `[${mark}="${CSS.escape(value)}"]` : mark && `[${mark}]` };
-}
-
-function restoreFocus(kept) {
-  if (!kept) return;
-  const within = kept.of ? card(kept.of) : kept.home;
-  const same = kept.key !== undefined ? $(`[tabindex][data-e="${kept.key}"]`, kept.home) : kept.selector && within && $(kept.selector, within);
-  (same || within || kept.home).focus({ preventScroll: true });
-}
-
-function failed(error) {
-  if (error.code === "changed_meanwhile") {
-    const again = element("button", { type: "button", "data-reload": "" }, "Load the note again");
-    warn(`${error.by || "Somebody"} decided on this note meanwhile. Nothing of yours was saved.`, again);
-  } else if (error.status === 401) {
-    const login = element("a", { class: "button", href: `/login?next=${encodeURIComponent(location.pathname)}` }, "Log in again");
-    warn("Your session has ended. Nothing was saved.", login);
-  } else if (error.status) warn(`Not done: ${error.message}.`);
-  else warn("The gateway does not answer. Nothing was saved.");
 }
 
 const DONE = { accept: "accepted", reject: "rejected" };

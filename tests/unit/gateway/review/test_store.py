@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -73,6 +74,22 @@ def test_an_old_version_is_refused_and_says_who(store: ReviewStore, add_note: Ad
         store.decide(note_id, JOHN, REJECT, 0)
     assert (caught.value.status, caught.value.by, caught.value.version) == (409, "user:maria", 1)
     assert [line.actor for line in _lines(database)] == ["user:maria"]
+
+
+def test_of_two_at_once_one_wins(store: ReviewStore, add_note: Add) -> None:
+    note_id = add_note()
+
+    def decide(who: Principal) -> bool:
+        try:
+            store.decide(note_id, who, ACCEPT, 0)
+        except ChangedMeanwhileError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(decide, [MARIA, JOHN] * 4))
+    assert sum(done) == 1
+    assert store.read(note_id).state.version == 1
 
 
 def test_a_new_code_is_kept_with_its_title(store: ReviewStore, add_note: Add) -> None:
