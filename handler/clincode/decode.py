@@ -141,6 +141,11 @@ def _log_softmax(logits: FloatArray) -> _Array:
     return np.maximum(log_p, -80.0)
 
 
+_LEAD_IN = re.compile(
+    r"(?:(?:(?:past|prior|previous|remote|known|personal|family|strong|significant)\s+)*(?:medical\s+)?"
+    r"(?:history|hx)\s+of|[hH]/[oO])\s+(?=\w)",
+    re.IGNORECASE,
+)
 _DOSE = re.compile(
     r"[ -]?\d+(?:[.,]\d+)*[ -]?(?:mg|mcg|µg|μg|g|ml|mL|units?|IU|mEq)"
     r"(?:/(?:kg|m2|day|d|h|hr|dose))*(?![\w/])"
@@ -156,3 +161,14 @@ def with_doses(text: str, spans: Sequence[Span]) -> list[Span]:
         fits = dose is not None and dose.end() <= next_start
         widened.append(replace(span, end=dose.end()) if dose and fits else span)
     return widened
+
+
+def without_lead_ins(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans, each diagnosis without words before it that speak of its context: "history of stroke" is a mention of
+    stroke, and where "No" stands before it the cue is "No history of"."""
+    return [replace(span, start=span.start + _lead_in(text[span.start : span.end], span.type)) for span in spans]
+
+
+def _lead_in(mention: str, kind: EntityType) -> int:
+    found = _LEAD_IN.match(mention) if kind is EntityType.DIAGNOSIS else None
+    return found.end() if found else 0

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from clincode.assertions import assert_context
 from clincode.config import LINKER_FOLDER, SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
-from clincode.decode import BioDecoder, token_entropy, with_doses
+from clincode.decode import BioDecoder, token_entropy, with_doses, without_lead_ins
 from clincode.errors import AnalysisError
 from clincode.icd import Coder, IcdLinker, LinkingModel, Mention, Terminology, own_names, with_names
 from clincode.labels import OUTSIDE, EntityType
@@ -148,8 +148,8 @@ class Pipeline:
         note, stage_ms = item.note, item.stage_ms
         with _timed(stage_ms, "decode"):
             decoded = self._decoder.decode(logits, item.encoded.words, _breaks(item.encoded, item.sentences))
-            dosed = with_doses(item.text, decoded)
-            found = [span for span in dosed if not _is_no_mention(item.text, span, item.redactions)]
+            spans = without_lead_ins(item.text, with_doses(item.text, decoded))
+            found = [span for span in spans if not _is_no_mention(item.text, span, item.redactions)]
         with _timed(stage_ms, "senses"):
             words = resolve_words(item.text, item.sentences, found)
             meant = with_words(item.text, found, words)

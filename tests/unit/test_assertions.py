@@ -54,6 +54,8 @@ CERTAINTY = [
     ("w/o nausea", "nausea", "negated", "w/o"),
     ("no fever", "no fever", "negated", "no"),
     ("No family history of stroke.", "stroke", "negated", "No family history of"),
+    ("No history of stroke.", "history of stroke", "negated", "No history of"),
+    ("Denies any history of falls.", "history of falls", "negated", "Denies any history of"),
     ("Diabetes: denies.", "Diabetes", "negated", "denies"),
     ("No fever, has cough.", "cough", "affirmed", None),
     ("no rash, no itching, +swelling", "swelling", "affirmed", None),

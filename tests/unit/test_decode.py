@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clincode.decode import BioDecoder, TagSpan, spans_of, token_entropy, with_doses
+from clincode.decode import BioDecoder, TagSpan, spans_of, token_entropy, with_doses, without_lead_ins
 from clincode.labels import LABELS, EntityType
 from clincode.types import Span
 
@@ -136,3 +136,24 @@ def test_entropy_is_that_of_the_distribution() -> None:
 def test_a_medication_takes_in_the_dose_that_touches_it(text: str, kind: EntityType, expected: str) -> None:
     [span] = with_doses(text, [Span(0, 7, kind, 0.9)])
     assert text[span.start : span.end] == expected
+
+
+@pytest.mark.parametrize(
+    ("mention", "kind", "expected"),
+    [
+        ("history of stroke", EntityType.DIAGNOSIS, "stroke"),
+        ("past medical history of gout", EntityType.DIAGNOSIS, "gout"),
+        ("strong family history of breast cancer", EntityType.DIAGNOSIS, "breast cancer"),
+        ("h/o CVA", EntityType.DIAGNOSIS, "CVA"),
+        ("Hx of DVT", EntityType.DIAGNOSIS, "DVT"),
+        ("history", EntityType.DIAGNOSIS, "history"),
+        ("history of", EntityType.DIAGNOSIS, "history of"),
+        ("prehistory of stroke", EntityType.DIAGNOSIS, "prehistory of stroke"),
+        ("history of present illness", EntityType.TEST, "history of present illness"),
+    ],
+)
+def test_a_diagnosis_does_without_what_speaks_of_its_context(mention: str, kind: EntityType, expected: str) -> None:
+    text = f"No {mention}, no fever."
+    [span] = without_lead_ins(text, [Span(3, 3 + len(mention), kind, 0.9)])
+    assert text[span.start : span.end] == expected
+    assert (span.type, span.confidence) == (kind, 0.9)

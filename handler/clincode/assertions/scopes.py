@@ -138,7 +138,7 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
             continue
         if of_people_alone and cue.category not in _PEOPLE:
             continue
-        if match.end > mention.start and way is Direction.FORWARD:
+        if match.end > mention.start and way is Direction.FORWARD and not _opens_into(match, mention):
             continue  # it runs into the mention
         if cue.direction not in (way, Direction.BOTH) or _is_result(cue, mention):
             continue
@@ -148,6 +148,12 @@ def _reaching(text: str, mention: Span, cues: Iterable[CueMatch], way: Direction
         between = (match.end, mention.start) if way is Direction.FORWARD else (mention.end, match.start)
         if cue.reach is None or len(_WORD.findall(text, *between)) <= cue.reach:
             yield match
+
+
+def _opens_into(match: CueMatch, mention: Span) -> bool:
+    """Whether a denial's last words are the mention's first: "No history of stroke", where "history of stroke" has a
+    code of its own."""
+    return match.cue.category is Category.NEGATED and match.start < mention.start and match.end < mention.end
 
 
 def _opens(match: CueMatch, mention: Span) -> bool:
