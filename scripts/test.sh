@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check there is: style, types, the archive, unit to integration tests. Sets itself up in .venv/.
+# Every check there is: style, types, the archive, unit to integration tests. Sets itself up in .venv/; the browser for
+# the tests of the review page comes from Debian where there is none and root runs this.
 #
 #   scripts/test.sh [PYTEST-ARGUMENT…]
 #
@@ -19,6 +20,7 @@ say "ruff"
 say "mypy"
 "$PYTHON" -m mypy
 scripts/archive.sh
+ensure_chromium "$ROOT/.venv/chromium.log"
 say "pytest"
 "$PYTHON" -m pytest "$@"
 say "all checks passed in $SECONDS s"
