@@ -81,7 +81,17 @@ export class NoteText {
     getSelection().setBaseAndExtent(...from, ...to);
     this.marked = { start, end };
     this.onMark(this.string.slice(start, end));
-    show(from[0].parentElement);
+    this.keepInSight(this.box(start, end));
+  }
+
+  // The bar with the marked words lies over the end of the text.
+  keepInSight(box) {
+    const frame = this.root.getBoundingClientRect();
+    const scroller = this.root.scrollHeight > this.root.clientHeight ? this.root : document.scrollingElement;
+    const top = Math.max(0, frame.top) + 12;
+    const bottom = Math.min(innerHeight, frame.bottom) - 140;
+    if (box.bottom > bottom) scroller.scrollTop += box.bottom - bottom;
+    else if (box.top < top) scroller.scrollTop -= top - box.top;
   }
 
   unmark() {

@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 from review_site import TOKEN, Site
+from sqlalchemy import text as sql
 
 from gateway.security.permissions import Role
 from gateway.web.pages import STATIC
+from gateway.web.words import FLAGS
 
 MakeNote = Callable[..., tuple[str, dict[str, Any]]]
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
@@ -95,9 +97,7 @@ def test_opening_is_audited_once(client: httpx.Client, site: Site, note_id: str)
     client.get(f"/review/notes/{note_id}/entities/0")
     assert site.store.read(note_id).note.reviewer == "user:maria"
     with site.database.reading() as session:
-        from sqlalchemy import text
-
-        assert session.execute(text("SELECT action FROM audit")).all() == [("note.viewed",)]
+        assert session.execute(sql("SELECT action FROM audit")).all() == [("note.viewed",)]
 
 
 def test_a_decision_gives_the_parts_that_changed(client: httpx.Client, note_id: str) -> None:
@@ -254,8 +254,6 @@ def test_a_large_note_is_a_light_page(client: httpx.Client, site: Site) -> None:
 
 
 def test_every_flag_of_the_guide_has_its_words(root: Path) -> None:
-    from gateway.web.words import FLAGS
-
     guide = (root / "docs" / "coding.md").read_text(encoding="utf-8")
     table = guide[guide.index("| flag |") :].split("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == set(FLAGS)
