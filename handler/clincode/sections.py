@@ -66,9 +66,16 @@ def abbreviations() -> dict[str, bool]:
     return {row["abbreviation"].lower(): row["may_end"] == "yes" for row in rows}
 
 
+_LONGEST_HEADER = 60
+
+
 def is_header(text: str, start: int, end: int) -> bool:
-    """Whether ``text[start:end]`` is the header of a section ("HPI:"), and so nothing that a note says."""
-    return text[end : end + 2].lstrip(" ").startswith(":") and text[start:end].lower() in header_sections()
+    """Whether ``text[start:end]`` is the header of a section ("HPI:") or a part of the one that opens its line
+    ("ASSESSMENT" of "ASSESSMENT AND PLAN:"), and so nothing that a note says."""
+    if text[end : end + 2].lstrip(" ").startswith(":") and text[start:end].lower() in header_sections():
+        return True
+    line, colon = text.rfind("\n", 0, start) + 1, text.find(":", end, end + _LONGEST_HEADER)
+    return 0 <= colon - line <= _LONGEST_HEADER and text[line:colon].strip().lower() in header_sections()
 
 
 def split_sentences(text: str) -> tuple[Sentence, ...]:

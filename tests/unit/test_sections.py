@@ -93,5 +93,8 @@ def test_headers_are_lower_case_and_many() -> None:
 
 def test_a_header_is_no_mention() -> None:
     assert is_header("HPI: cough", 0, 3)
+    assert is_header("No fever.\n ASSESSMENT AND PLAN: gout", 11, 21)
+    assert not is_header("Assessment of gait and plan: stable", 0, 10)
+    assert not is_header("ASSESSMENT AND PLAN: gout", 21, 25)
     assert not is_header("HPI was long", 0, 3)
     assert not is_header("Gout: stable", 0, 4)
