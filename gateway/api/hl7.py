@@ -36,7 +36,7 @@ class Hl7(Response):
     response_class=Hl7,
     responses={
         **{status: json_fault() for status in (401, 403, 415, 429)},
-        **{status: _ACK for status in (200, 400, 409, 413, 422)},
+        **dict.fromkeys((200, 400, 409, 413, 422), _ACK),
     },
     openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(MEDIA_TYPES, _TEXT)}},
 )

@@ -14,6 +14,8 @@ from gateway.errors import GatewayError, ModelUnavailableError
 _CONNECT_SECONDS = 3.0
 _REFUSED_KEY = (400, 401, 403)
 _KEY_FAULTS = ("InvalidKeyException", "TokenAuthorizationException")
+_ANSWER = {"entities", "codes", "references", "redactions", "model_version"}
+"""Without which it is no answer of the contract's, but of something else at that address."""
 
 
 class BrokenOffError(ModelUnavailableError):
@@ -27,9 +29,10 @@ class TorchServe:
         self.url = url
         self._key_file = key_file
         self._key = ""
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            transport=httpx.AsyncHTTPTransport(limits=limits),  # its own: notes go through no proxy of the environment
         )
 
     async def predict(self, note: Note, request_id: str) -> dict[str, Any]:
@@ -89,10 +92,10 @@ def _json(response: httpx.Response) -> Any:
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
     body = _json(response)
-    if response.status_code == httpx.codes.OK and isinstance(body, dict) and "entities" in body:
+    if response.status_code == httpx.codes.OK and isinstance(body, dict) and body.keys() >= _ANSWER:
         return body
     fault = body.get("error") if isinstance(body, dict) else None
-    if isinstance(fault, dict):  # the handler's own word on this note
+    if response.is_error and isinstance(fault, dict):  # the handler's own word on this note
         error = ErrorBody(str(fault.get("code")), str(fault.get("message")), fault.get("field"))
         raise GatewayError(response.status_code, error.code, error.message, error.field)
     if response.status_code in (500, 507) or (isinstance(body, dict) and "Worker died" in str(body.get("message"))):

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -23,10 +22,14 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.tables import DeliveryRow, NoteRow
 
+MAX_URL_CHARS = 2000
 _POLL_SECONDS = 1.0
 _ATTEMPTS = 10
 _LONGEST_BACKOFF = 900.0
 _AT_ONCE = 8
+_SEND_SECONDS = 20.0
+_CLAIM_SECONDS = 30.0
+"""Should this process die while it sends, the delivery is due again then."""
 log = structlog.get_logger(__name__)
 
 
@@ -35,19 +38,22 @@ class _Due:
     note_id: str
     url: str
     state: str
-    attempts: int
+    claimed_until: datetime
 
 
 def check_webhook_url(url: str, hosts: Sequence[str]) -> None:
     """Raises GatewayError: 422, the URL is none that this deployment sends to."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        parts, host = None, None
-    if parts is None or parts.scheme not in {"http", "https"} or not host or parts.username or parts.password:
-        raise GatewayError(422, "bad_webhook_url", "must be an http or https URL without credentials", "webhook_url")
-    if host not in hosts:
+    try:  # read as it will be read for sending
+        parts = httpx.URL(url)
+        host = parts.host
+        is_fit = len(url) <= MAX_URL_CHARS and parts.scheme in {"http", "https"} and not parts.userinfo
+        is_fit = is_fit and (parts.port or 1) <= 65535
+    except (httpx.InvalidURL, ValueError):
+        host, is_fit = "", False
+    if not host or not is_fit:
+        message = f"must be an http or https URL without credentials, of at most {MAX_URL_CHARS} characters"
+        raise GatewayError(422, "bad_webhook_url", message, "webhook_url")
+    if host not in {allowed.lower() for allowed in hosts}:
         raise GatewayError(
             422, "webhook_host_not_allowed", "this deployment sends no webhooks to that host", "webhook_url"
         )
@@ -93,11 +99,12 @@ class Webhooks:
             "Clincode-Signature": signature(self._key, body, int(time.time())),
         }
         try:
-            # Settings may have changed since the note was accepted.
-            check_webhook_url(delivery.url, self._hosts)
-            response = await client.post(delivery.url, content=body, headers=headers)
-            is_taken = response.is_success
-        except (httpx.HTTPError, GatewayError):
+            check_webhook_url(delivery.url, self._hosts)  # settings may have changed since the note was accepted
+            post = client.stream("POST", delivery.url, content=body, headers=headers)
+            async with asyncio.timeout(_SEND_SECONDS), post as response:  # what it says beyond its status is not read
+                is_taken = response.is_success
+        except Exception as error:  # whatever it is, the other deliveries go on
+            log.info("webhook_failed", note_id=delivery.note_id, error=type(error).__name__)
             is_taken = False
         await asyncio.to_thread(self._settle, delivery, is_taken)
 
@@ -112,15 +119,16 @@ class Webhooks:
                 .limit(_AT_ONCE)
                 .with_for_update(skip_locked=True, of=DeliveryRow)
             ).all()
-            for row, _, _ in rows:  # should this process die, it is due again then
-                row.next_attempt_at = now + timedelta(seconds=30)
-            return [_Due(row.note_id, row.url, state, row.attempts) for row, _, state in rows]
+            until = now + timedelta(seconds=_CLAIM_SECONDS)
+            for row, _, _ in rows:
+                row.next_attempt_at = until
+            return [_Due(row.note_id, row.url, state, until) for row, _, state in rows]
 
     def _settle(self, delivery: _Due, is_taken: bool) -> None:
         with self._database.transaction() as session:
-            row = session.get(DeliveryRow, delivery.note_id)
-            if row is None:
-                return
+            row = session.get(DeliveryRow, delivery.note_id, with_for_update=True)
+            if row is None or (row.state, row.next_attempt_at) != ("due", delivery.claimed_until):
+                return  # deleted, or of another round of the note by now
             row.attempts += 1
             if is_taken:
                 row.state, row.next_attempt_at = "delivered", None

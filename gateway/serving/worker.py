@@ -20,6 +20,7 @@ from gateway.storage.notes import Job, NoteStore
 
 _POLL_SECONDS = 1.0
 """How often the database is looked at where nobody rings: notes that another gateway has accepted, expired leases."""
+_SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _LONGEST_BACKOFF = 300.0
 _BUSY = {"queue_full", "deadline_exceeded"}
@@ -110,12 +111,12 @@ class Worker:
                 await asyncio.to_thread(self._notes.give_up, job, code)
                 log.error("job_given_up", request_id=request_id, code=code, attempts=job.attempts)
             else:
-                backoff = min(_LONGEST_BACKOFF, 0.5 * 2**job.attempts) if counts else 0.5
+                backoff = min(_LONGEST_BACKOFF, _SHORTEST_PAUSE * 2**job.attempts) if counts else _SHORTEST_PAUSE
                 await asyncio.to_thread(self._notes.put_back, job, code, seconds=backoff, counts=counts)
         except Exception as fault:  # its lease runs out, and it is taken up again
             log.error("job_not_put_back", request_id=request_id, error=type(fault).__name__)
         if is_away:
-            self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause))
+            self._pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * self._pause))
 
     async def _renew(self) -> None:
         while True:

@@ -5,6 +5,7 @@ runs it holds its lease; an answer whose lease has been lost is dropped, so each
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,12 +69,14 @@ class NoteStore:
     # --- coming in
 
     def accept(self, note: Note, intake: Intake) -> NoteRow:
-        """Store a note to be predicted later; the same note again finds the row that is there.
+        """Store a note to be predicted later; the same note again finds the row that is there, and its webhook is
+        told unless another is to be told already.
 
         Raises:
             GatewayError: 409, the id is taken by another text.
         """
         if (found := self.known(note)) is not None:
+            self._tell_too(found.id, intake)
             return found
         redactions = find_identifiers(note.text)
         row = self._row(note, intake, redactions, JobState.QUEUED)
@@ -92,12 +95,9 @@ class NoteStore:
         found = self._insert(note, row, intake)
         if found.answer is None:  # accepted for later, and not yet done
             with self._database.transaction() as session:
-                found = session.get_one(NoteRow, found.id)
+                found = session.get_one(NoteRow, found.id, with_for_update=True)
                 if found.answer is None:
-                    found.state = JobState.DONE
-                    found.lease = found.lease_until = None
-                    _put_answer(found, answer, route)
-                    _wake_delivery(session, found.id)
+                    self._finish(session, found, answer, route, intake.by)
         return found
 
     def known(self, note: Note) -> NoteRow | None:
@@ -170,13 +170,7 @@ class NoteStore:
             row = _held(session, job)
             if row is None:
                 return False
-            row.state, row.error = JobState.DONE, None
-            row.lease = row.lease_until = row.next_attempt_at = None
-            _put_answer(row, {**answer, "redactions": row.redactions}, route)
-            _wake_delivery(session, row.id)
-            self._audit.append(
-                session, SYSTEM, "note.predicted", row.id, after={"model_version": row.model_version, "route": route}
-            )
+            self._finish(session, row, answer, route, SYSTEM)
             return True
 
     def put_back(self, job: Job, error: str, *, seconds: float, counts: bool) -> None:
@@ -212,6 +206,8 @@ class NoteStore:
                 raise conflict("not_dead", "only a note that was given up can be queued again", "note_id")
             row.state, row.attempts, row.next_attempt_at = JobState.QUEUED, 0, None
             row.requeued_at = datetime.now(UTC)
+            delivery = update(DeliveryRow).where(DeliveryRow.note_id == row.id)
+            session.execute(delivery.values(state="waiting", attempts=0, next_attempt_at=None))
             self._audit.append(session, by, "note.requeued", row.id, before={"error": row.error})
             return row
 
@@ -264,6 +260,28 @@ class NoteStore:
             review_version=0,
         )
 
+    def _finish(self, session: Session, row: NoteRow, answer: Mapping[str, Any], route: str, by: Principal) -> None:
+        """The answer of a note that was accepted for later."""
+        row.state, row.error = JobState.DONE, None
+        row.lease = row.lease_until = row.next_attempt_at = None
+        _put_answer(row, {**answer, "redactions": row.redactions}, route)
+        _wake_delivery(session, row.id)
+        after = {"model_version": row.model_version, "route": route}
+        self._audit.append(session, by, "note.predicted", row.id, after=after)
+
+    def _tell_too(self, note_id: str, intake: Intake) -> None:
+        """A webhook for a note that is here already: due at once where it is done or dead."""
+        if not intake.webhook_url:
+            return
+        with suppress(IntegrityError), self._database.transaction() as session:  # two at once: one is told
+            row = session.get(NoteRow, note_id, with_for_update=True)
+            if row is None or session.get(DeliveryRow, note_id) is not None:
+                return
+            session.add(DeliveryRow(note_id=note_id, url=intake.webhook_url, state="waiting"))
+            session.flush()
+            if row.state in {JobState.DONE, JobState.DEAD}:
+                _wake_delivery(session, note_id)
+
     def _insert(self, note: Note, row: NoteRow, intake: Intake) -> NoteRow:
         try:
             with self._database.transaction() as session:
@@ -277,6 +295,7 @@ class NoteStore:
         except IntegrityError:  # the id came in twice at once
             if (found := self.known(note)) is None:
                 raise
+            self._tell_too(found.id, intake)
             return found
 
 
