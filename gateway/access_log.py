@@ -37,7 +37,7 @@ class AccessLog:
             await self._app(scope, receive, _send)
         finally:
             seconds = time.perf_counter() - start
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = _template(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, status).inc()
             self._metrics.request_seconds.labels(route).observe(seconds)
@@ -53,3 +53,9 @@ class AccessLog:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _template(scope: Scope) -> str:
+    """The route's path; that of an included router's route is whole in FastAPI's own context alone."""
+    whole = scope.get("fastapi", {}).get("effective_route_context")
+    return str(getattr(whole or scope.get("route"), "path", "unmatched"))

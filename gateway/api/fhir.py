@@ -9,7 +9,7 @@ from gateway.api.bodies import checked_media_type
 from gateway.api.notes import taken_in
 from gateway.api.responses import FhirJson
 from gateway.api.schemas import json_body
-from gateway.errors import GatewayError, not_found
+from gateway.errors import GatewayError
 from gateway.fhir.bundle import result_bundle
 from gateway.fhir.context import DocumentContext
 from gateway.fhir.document import read_document
@@ -17,7 +17,7 @@ from gateway.security.access import require
 from gateway.security.permissions import Permission, Principal
 from gateway.services import Services
 from gateway.storage.notes import Intake
-from gateway.storage.tables import JobState
+from gateway.storage.tables import JobState, NoteRow
 
 router = APIRouter(prefix="/fhir", tags=["fhir"])
 MEDIA_TYPES = ("application/fhir+json", "application/json")
@@ -90,14 +90,16 @@ def get_bundle(request: Request, note_id: str, _: Annotated[Principal, require(P
         raise GatewayError(410, "given_up", "no answer could be had for this note; a person looks at it", "note_id")
     if row.answer is None or row.answered_at is None:
         return _pending(row.id, row.state)
-    if row.source not in {"fhir", "predict", "notes", "hl7", "sample"}:
-        raise not_found("note", "note_id")
-    context = (
-        DocumentContext.from_dict(row.context)
-        if row.source == "fhir" and row.context
-        else DocumentContext(note_id=row.id, note_type=row.note_type)
-    )
-    return FhirJson(result_bundle(row.answer, context, timestamp=row.answered_at))
+    release = services.codes.terminology.release
+    return FhirJson(result_bundle(row.answer, _context(row), timestamp=row.answered_at, icd_version=release))
+
+
+def _context(row: NoteRow) -> DocumentContext:
+    """Where the note came from, as far as its door has said."""
+    if row.source == "fhir" and row.context:
+        return DocumentContext.from_dict(row.context)
+    patient = row.context.get("patient_id") if row.source == "hl7" and row.context else None
+    return DocumentContext(note_id=row.id, note_type=row.note_type, subject_value=patient)
 
 
 def _pending(note_id: str, state: str) -> FhirJson:

@@ -49,7 +49,11 @@ async def post_message(request: Request, principal: Annotated[Principal, require
     now = datetime.now(UTC)
     try:
         message = await run_in_threadpool(read_mdm, payload)
-        context = {"control_id": message.control_id, "document_id": message.document_id}
+        context = {
+            "control_id": message.control_id,
+            "document_id": message.document_id,
+            "patient_id": message.patient_id,
+        }
         row = await taken_in(services, message.note, Intake("hl7", principal, context))
     except ClincodeError as error:
         return Hl7(refusal(_header(payload), error, now=now), status_code=error.status)

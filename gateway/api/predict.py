@@ -8,12 +8,13 @@ import structlog
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 
-from clincode.errors import ClincodeError, RequestError
+from clincode.errors import ClincodeError, ErrorBody, RequestError
 from clincode.request import parse_json, parse_request
 from clincode.types import Note
 from gateway.api.bodies import checked_media_type
 from gateway.api.responses import Json
 from gateway.api.schemas import BatchResponse, PredictResponse, faults, json_body, predict_schema
+from gateway.log import place_of
 from gateway.security.access import require
 from gateway.security.permissions import Permission, Principal
 from gateway.services import Services
@@ -111,12 +112,17 @@ async def _one_of_batch(request: Request, item: Any, principal: Principal, secon
             raise RequestError("not_an_object", "a note must be a JSON object")
         return (await answered(request, parse_request(item), principal, seconds))[0]
     except ClincodeError as error:
-        note_id = item.get("note_id") if isinstance(item, dict) else None
-        return {"note_id": note_id if isinstance(note_id, str) else None, **error.body.to_dict()}
+        fault = error.body
     except Exception as error:
-        log.error("note_of_batch_failed", error=type(error).__name__)
-        fault = ClincodeError("internal_error", "the gateway failed on this note")
-        return {"note_id": item["note_id"], **fault.body.to_dict()}
+        log.error("note_of_batch_failed", error=type(error).__name__, at=place_of(error))
+        fault = ErrorBody("internal_error", "the gateway failed on this note")
+    return {"note_id": _readable_id(item), **fault.to_dict()}
+
+
+def _readable_id(item: Any) -> str | None:
+    """The id of a note that is not answered, where it is short and can be written."""
+    note_id = item.get("note_id") if isinstance(item, dict) else None
+    return note_id if isinstance(note_id, str) and len(note_id) <= 64 and note_id.isprintable() else None
 
 
 def _items(content: Any, limit: int) -> list[Any]:
