@@ -1,0 +1,2 @@
+"""A new model from new data, or a reason why there is none: validation, training, evaluation, gates, bias audit,
+packaging, staging, canary. See ``docs/pipeline.md``."""
