@@ -77,6 +77,7 @@ def _openapi(request: Request, _: Annotated[Principal, require(Permission.HEALTH
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await run_in_threadpool(services.database.migrate)
+    await run_in_threadpool(services.drift.start)
     background = [
         asyncio.create_task(services.worker.run()),
         asyncio.create_task(services.webhooks.run()),
@@ -91,4 +92,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await services.predictor.close()
+        await run_in_threadpool(services.drift.close)
         services.database.close()

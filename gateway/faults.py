@@ -18,6 +18,7 @@ from gateway.log import place_of
 
 log = structlog.get_logger(__name__)
 _FHIR_PATH = "/api/v1/fhir"
+_METHODS_OF_FILES = {"GET", "HEAD"}
 _PHRASES = {404: ("not_found", "there is nothing at this address"), 405: ("method_not_allowed", "not by this method")}
 
 
@@ -63,8 +64,11 @@ def _http_exception(request: Request, error: Any) -> Response:
 def _methods_at(request: Request) -> set[str]:
     found: set[str] = set()
     for route in iter_route_contexts(request.app.routes):
-        if route.path and compile_path(route.path)[0].match(request.url.path):
-            found |= route.methods or set()
+        path = route.path or ""
+        if route.methods is None:  # a folder of files
+            found |= _METHODS_OF_FILES if request.url.path.startswith(f"{path}/") else set()
+        elif path and compile_path(path)[0].match(request.url.path):
+            found |= route.methods
     return found
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.codes import CodePicker
+from gateway.drift import DriftWatch
 from gateway.metrics import Metrics
 from gateway.review.store import ReviewStore
 from gateway.security import Security
@@ -33,19 +34,21 @@ class Services:
     webhooks: Webhooks
     retention: Retention
     metrics: Metrics
+    drift: DriftWatch
 
     @classmethod
     def build(cls, settings: Settings) -> "Services":
         """All services of a deployment; the database must have this code's tables.
 
         Raises:
-            ValueError: the routing file does not fit.
+            ValueError: the routing file or the drift monitor's reference does not fit.
         """
         database = Database(settings.database_url.get_secret_value())
         audit = Audit(settings.derived_key("audit"))
         notes = NoteStore(database, audit, NoteCipher(settings))
         codes = CodePicker()
         metrics = Metrics()
+        drift = DriftWatch(settings, metrics.registry)
         predictor = Predictor(_routing(settings), Scheduler(settings.slots, settings.queue_size))
         return cls(
             settings=settings,
@@ -56,10 +59,11 @@ class Services:
             codes=codes,
             review=ReviewStore(database, audit, codes),
             predictor=predictor,
-            worker=Worker(notes, predictor, settings, metrics),
+            worker=Worker(notes, predictor, settings, metrics, drift),
             webhooks=Webhooks(database, settings),
             retention=Retention(database, audit, settings.retention_days),
             metrics=metrics,
+            drift=drift,
         )
 
 

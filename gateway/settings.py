@@ -63,6 +63,15 @@ class Settings(BaseSettings):
     rate_limit: str = "6000/minute"
     """Requests of one key or person, as in "6000/minute"."""
 
+    drift_reference: Path | None = None
+    """What notes and answers are held against (``clincode drift reference``); without it nothing is watched."""
+    drift_state: Path | None = None
+    """Where the drift monitor keeps its counts, so that a restart loses none; of this process alone."""
+    drift_save_minutes: float = Field(5.0, gt=0)
+    """After which the state is kept at the latest, where notes came in."""
+    drift_labels: Path | None = None
+    """A folder of weekly scores, 2026-W48.json (``clincode feedback score --json``)."""
+
     oidc_issuer: HttpUrl | None = None
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None

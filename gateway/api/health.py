@@ -91,4 +91,5 @@ def prometheus(request: Request, _: Annotated[Principal, require(Permission.METR
     """Prometheus' text format."""
     services: Services = request.app.state.services
     services.metrics.refresh(services.notes.counts(), services.predictor.scheduler)
+    services.drift.refresh()
     return Response(services.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

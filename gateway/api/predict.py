@@ -97,6 +97,7 @@ async def answered(request: Request, note: Note, principal: Principal, seconds: 
     services.metrics.predicted(prediction, priority, "predict")
     intake = Intake("predict", principal)
     row = await run_in_threadpool(services.notes.keep_answer, note, prediction.answer, prediction.route, intake)
+    services.drift.saw(row.text, prediction.answer, row.note_type)
     timing = f"wait;dur={prediction.waited * 1000:.1f}, model;dur={prediction.model_time * 1000:.1f}"
     return _own(row.answer or prediction.answer, note), timing
 

@@ -175,7 +175,8 @@ class ReviewStore:
 
 
 def _answered(session: Session, note_id: str, *, lock: bool = False) -> NoteRow:
-    row = session.get(NoteRow, note_id, with_for_update=lock)  # SQLite's transaction has the lock already
+    # PostgreSQL takes no NUL. SQLite's transaction has the lock already.
+    row = session.get(NoteRow, note_id, with_for_update=lock) if "\x00" not in note_id else None
     if row is None or row.state != JobState.DONE or row.answer is None:
         raise not_found("note", "note_id")
     return row

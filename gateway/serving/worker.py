@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from gateway.drift import DriftWatch
 from gateway.errors import GatewayError, ModelUnavailableError
 from gateway.metrics import Metrics
 from gateway.serving.predictor import Predictor
@@ -31,11 +32,14 @@ log = structlog.get_logger(__name__)
 class Worker:
     """Runs jobs on the event loop; ``ring`` when a note was accepted."""
 
-    def __init__(self, notes: NoteStore, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, notes: NoteStore, predictor: Predictor, settings: Settings, metrics: Metrics, drift: DriftWatch
+    ) -> None:
         self._notes = notes
         self._predictor = predictor
         self._settings = settings
         self._metrics = metrics
+        self._drift = drift
         self._bell = asyncio.Event()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._pause = 0.0
@@ -89,7 +93,8 @@ class Worker:
             prediction = await self._predictor.predict(
                 job.note, priority, seconds=self._settings.job_timeout_seconds, request_id=request_id
             )
-            await asyncio.to_thread(self._notes.complete, job, prediction.answer, prediction.route)
+            if await asyncio.to_thread(self._notes.complete, job, prediction.answer, prediction.route):
+                self._drift.saw(job.note.text, prediction.answer, job.note.note_type)
             self._metrics.predicted(prediction, priority, "job")
             self._pause = 0.0
         except GatewayError as error:

@@ -45,6 +45,7 @@ def worklist(
 ) -> Response:
     """A filter that does not fit is left out: the form shows which hold."""
     known = cast(Stage, stage if stage in words.STAGE_FILTERS else "todo")
+    department = _storable(department)
     filters = Filters(known, department or None, below=_share(below), above=_share(above))
     store = _review(request)
     found = store.worklist(filters, number)
@@ -61,7 +62,7 @@ def worklist(
 
 @router.get("/next")
 def next_note(request: Request, principal: Reviewer, after: str = "") -> Response:
-    note_id = _review(request).next_note(principal, after or None)
+    note_id = _review(request).next_note(principal, _storable(after) or None)
     return RedirectResponse(f"/review/notes/{note_id}" if note_id else "/review", status_code=303)
 
 
@@ -137,7 +138,7 @@ def _asked(body: object) -> tuple[int, Decision, str | None]:
     if not isinstance(body, dict):
         raise RequestError("not_an_object", "the body must be a JSON object")
     if unknown := set(body) - {"version", "decision", "selected"}:
-        raise RequestError("unknown_field", "there is no such field", str(min(unknown))[:64])
+        raise RequestError("unknown_field", "there is no such field", _printable(min(unknown)))
     version, selected = body.get("version"), body.get("selected")
     if type(version) is not int or version < 0:
         raise RequestError("int_type", "must be a number of a decision, or 0", "version")
@@ -164,6 +165,15 @@ def _refusal(error: ClincodeError) -> Response:
     if isinstance(error, ChangedMeanwhileError):
         content |= {"by": words.person(error.by), "version": error.version}
     return JSONResponse(content, status_code=error.status, headers=HEADERS)
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL does not take is nobody's department or id."""
+    return "" if "\x00" in text else text
+
+
+def _printable(name: str) -> str:
+    return "".join(c for c in name if c.isprintable())[:64]
 
 
 def _share(text: str) -> float | None:

@@ -1,5 +1,7 @@
 """The whole gateway in this process, its background work included, in front of a stand-in for TorchServe."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 from torchserve_stand_in import StandIn
@@ -49,9 +52,12 @@ class GatewaySite:
         assert found is not None
         return f"{sessions.cookie}={cookie}", found.csrf_token
 
-    def stranger(self) -> TestClient:
+    def stranger(self, address: str = "testclient") -> TestClient:
         """A client without a key, which shares nothing with ``client``; the application runs already."""
-        return TestClient(self.client.app, URL, follow_redirects=False, raise_server_exceptions=False)
+        peer = (address, 50000)
+        client = TestClient(self.client.app, URL, follow_redirects=False, raise_server_exceptions=False, client=peer)
+        client.portal = self.client.portal  # the application's own event loop
+        return client
 
     def row(self, note_id: str) -> NoteRow:
         return self.services.notes.get(note_id)
@@ -78,9 +84,8 @@ class GatewaySite:
             time.sleep(0.01)
 
 
-@contextmanager
-def open_gateway(folder: Path, torchserve: StandIn, codes: CodePicker, **changes: Any) -> Iterator[GatewaySite]:
-    """A started gateway on a new SQLite; ``changes`` are settings."""
+def build_services(folder: Path, torchserve: StandIn, codes: CodePicker, **changes: Any) -> Services:
+    """On a new SQLite; ``changes`` are settings."""
     values: dict[str, Any] = {
         "secret_key": SECRET,
         "database_url": f"sqlite:///{folder}/gateway-{uuid4().hex[:8]}.db",
@@ -90,12 +95,40 @@ def open_gateway(folder: Path, torchserve: StandIn, codes: CodePicker, **changes
     }
     services = Services.build(Settings(**values | changes))
     services.database.migrate()
-    services = replace(services, codes=codes)  # built once for all tests
+    return replace(services, codes=codes)  # built once for all tests
+
+
+@contextmanager
+def open_gateway(folder: Path, torchserve: StandIn, codes: CodePicker, **changes: Any) -> Iterator[GatewaySite]:
+    """A started gateway, without a socket."""
+    services = build_services(folder, torchserve, codes, **changes)
     app = create_app(services.settings, services)
     with TestClient(app, URL, follow_redirects=False, raise_server_exceptions=False) as client:
         site = GatewaySite(services, client, torchserve)
         client.headers.update(site.key(Role.SERVICE))
         yield site
+
+
+@contextmanager
+def serving_gateway(services: Services) -> Iterator[int]:
+    """The port of a gateway that is served as ``gateway.run`` serves it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(
+            create_app(services.settings, services),
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
 
 
 def body(text: str = "Patient has pneumonia today.", **changes: Any) -> dict[str, Any]:
