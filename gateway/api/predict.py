@@ -18,6 +18,7 @@ from gateway.log import place_of
 from gateway.security.access import require
 from gateway.security.permissions import Permission, Principal
 from gateway.services import Services
+from gateway.serving.failures import keep_failure
 from gateway.serving.scheduler import Priority
 from gateway.storage.answers import Answer, with_texts_of
 from gateway.storage.notes import Intake
@@ -93,10 +94,17 @@ async def answered(request: Request, note: Note, principal: Principal, seconds: 
     if row is not None and row.answer is not None:
         return _own(row.answer, note), "stored"
     priority = Priority.URGENT_REQUEST if note.priority == "urgent" else Priority.NORMAL_REQUEST
-    prediction = await services.predictor.predict(note, priority, seconds=seconds, request_id=request.state.request_id)
-    services.metrics.predicted(prediction, priority, "predict")
-    intake = Intake("predict", principal)
-    row = await run_in_threadpool(services.notes.keep_answer, note, prediction.answer, prediction.route, intake)
+    try:
+        prediction = await services.predictor.predict(
+            note, priority, seconds=seconds, request_id=request.state.request_id
+        )
+        services.metrics.predicted(prediction, priority, "predict")
+        intake = Intake("predict", principal)
+        row = await run_in_threadpool(services.notes.keep_answer, note, prediction.answer, prediction.route, intake)
+    except Exception as error:
+        routing = services.predictor.routing.current()
+        await run_in_threadpool(keep_failure, services.database, routing, note.note_id, error)
+        raise
     services.drift.saw(row.text, prediction.answer, row.note_type)
     timing = f"wait;dur={prediction.waited * 1000:.1f}, model;dur={prediction.model_time * 1000:.1f}"
     return _own(row.answer or prediction.answer, note), timing

@@ -66,6 +66,19 @@ def tally(example: Mapping[str, Any]) -> Tally:
     return Tally(str(example["id"]), *names, finished_at, np.array([counts[key] for key in _KEYS], dtype=np.int64))
 
 
+def entity_counts(note: Tally, *, scope: str = "all") -> tuple[int, int, int]:
+    """Correct, predicted and gold entities of a note, over all types."""
+    correct, predicted, gold = (
+        sum(int(note.counts[_COLUMN[scope, kind, name]]) for kind in ENTITY_TYPES) for name in _SETS
+    )
+    return correct, predicted, gold
+
+
+def undecided(note: Tally) -> int:
+    """Suggested entities of a note that nobody decided; 0 of one that was reviewed whole."""
+    return int(note.counts[_COLUMN["undecided"]])
+
+
 def read_export(path: Path) -> Iterator[Tally]:
     """Of a file that ``clincode feedback export`` wrote.
 

@@ -178,9 +178,8 @@ def ks_p(one: Floats, other: Floats) -> float:
 
 def _parts(counts: Counts) -> tuple[Floats, Floats]:
     """A note's 2·TP and 2·TP + FP + FN, whose sums' ratio is the micro-F1."""
-    found: Floats = 2.0 * counts[:, 0]
-    all_of_it: Floats = found + counts[:, 1] + counts[:, 2]
-    return found, all_of_it
+    found, false, missed = counts.astype(np.float64).T
+    return 2 * found, 2 * found + false + missed
 
 
 def _studentised(sums: Floats, total: Floats, n: int, of_n: int) -> Floats:

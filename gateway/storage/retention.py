@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
 from gateway.security.permissions import SYSTEM, Principal
 from gateway.storage.audit import Audit
 from gateway.storage.database import Database
-from gateway.storage.tables import JobState, LoginCodeRow, NoteRow, SessionRow
+from gateway.storage.tables import FailureRow, JobState, LoginCodeRow, NoteRow, SessionRow
 
 _AT_ONCE = 500
 _EVERY_SECONDS = 3600.0
@@ -30,8 +30,8 @@ class Retention:
             return session.scalar(select(func.count()).select_from(NoteRow).where(_is_over(self._cutoff(days)))) or 0
 
     def purge(self, by: Principal = SYSTEM, days: int | None = None) -> int:
-        """Delete notes received more than ``days`` ago (default: the deployment's), and logins that are over; returns
-        the number of notes. In parts, so that others get their turn between them."""
+        """Delete notes received more than ``days`` ago (default: the deployment's), logins that are over and
+        failures of that age; returns the number of notes. In parts, so that others get their turn between them."""
         cutoff, total = self._cutoff(days), 0
         while True:
             with self._database.transaction() as session:
@@ -43,7 +43,7 @@ class Retention:
             total += len(ids)
             if len(ids) < _AT_ONCE:
                 break
-        self._purge_logins()
+        self._purge_rest(cutoff)
         if total and self._database.is_sqlite:  # deleted pages are overwritten; so is what the log still holds of them
             with self._database.engine.connect() as connection:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
@@ -62,12 +62,13 @@ class Retention:
     def _cutoff(self, days: int | None) -> datetime:
         return datetime.now(UTC) - timedelta(days=self._days if days is None else days)
 
-    def _purge_logins(self) -> None:
+    def _purge_rest(self, cutoff: datetime) -> None:
         now = datetime.now(UTC)
         with self._database.transaction() as session:
             session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
             used = or_(LoginCodeRow.expires_at < now, LoginCodeRow.used_at.is_not(None))
             session.execute(delete(LoginCodeRow).where(used))
+            session.execute(delete(FailureRow).where(FailureRow.at < cutoff))
 
 
 def _is_over(cutoff: datetime) -> ColumnElement[bool]:

@@ -139,6 +139,20 @@ class DeliveryRow(Base):
     next_attempt_at: Mapped[datetime | None]
 
 
+class FailureRow(Base):
+    """A request of ``/predict`` that the model did not answer while two versions were compared. It left no note behind,
+    and without it the version that fails would look no worse than the other."""
+
+    __tablename__ = "failures"
+
+    note_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """As the client wrote it: a note that fails again is counted once."""
+    at: Mapped[datetime] = mapped_column(index=True)
+    route: Mapped[str] = mapped_column(String(64))
+    """The routing's target that was to answer."""
+    code: Mapped[str] = mapped_column(String(64))
+
+
 class AuditRow(Base):
     """One line of the audit log; the database refuses to change or delete it."""
 
