@@ -18,12 +18,11 @@ from ts.metrics.metric_type_enum import MetricTypes  # type: ignore[import-untyp
 
 from clincode.errors import ClincodeError, RequestError
 from clincode.pipeline import Pipeline
-from clincode.request import parse_request
+from clincode.request import loggable_id, parse_request
 from clincode.response import response_body
 from clincode.types import Analysis, Note
 
 logger = logging.getLogger(__name__)
-
 WARM_UP = Note("00000000-0000-0000-0000-000000000000", "Chest pain, no fever. Given aspirin 81 mg. Troponin normal.")
 SETTINGS: Mapping[str, Any] = {"precision": "auto", "warmup_predictions": 10}
 
@@ -41,8 +40,8 @@ class ClincodeHandler:
             raise ValueError(f"model-config.yaml, clincode: unknown settings {', '.join(sorted(unknown))}")
         # Workers share the machine's cores; each taking all of them would make every one slower.
         torch.set_num_threads(max(1, torch.get_num_threads() // max(1, config.get("maxWorkers", 1))))
-        gpu = context.system_properties.get("gpu_id")
-        device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
+        gpu = context.system_properties.get("gpu_id") if torch.cuda.is_available() else None
+        device = "cpu" if gpu is None else f"cuda:{gpu}"
         folder = Path(context.system_properties["model_dir"])
         self._pipeline = Pipeline.from_bundle(folder, device=device, precision=settings["precision"])
         for _ in range(settings["warmup_predictions"]):
@@ -59,9 +58,8 @@ class ClincodeHandler:
     def _outcomes(self, parsed: Sequence[Note | ClincodeError]) -> list[Analysis | ClincodeError]:
         """All notes go through the pipeline together; a request that is refused already keeps its error."""
         notes = [item for item in parsed if isinstance(item, Note)]
-        results: Iterator[Analysis | ClincodeError]
         try:
-            results = iter(self._pipeline.analyze_batch(notes))
+            results: Iterator[Analysis | ClincodeError] = iter(self._pipeline.analyze_batch(notes))
         except Exception as error:
             results = iter([_internal_error(error)] * len(notes))
         return [next(results) if isinstance(item, Note) else item for item in parsed]
@@ -76,7 +74,7 @@ class ClincodeHandler:
             text = json.dumps(outcome.body.to_dict())
             context.set_response_status(code=outcome.status, phrase=HTTPStatus(outcome.status).phrase, idx=index)
         context.set_response_content_type(index, "application/json")
-        _record(context, index, outcome)
+        _record(context, index, outcome, elapsed_ms)
         return text
 
 
@@ -86,10 +84,8 @@ def _parse(item: Mapping[str, Any]) -> Note | ClincodeError:
         return RequestError("missing_body", "send a JSON body with Content-Type: application/json", status=400)
     try:
         return parse_request(body)
-    except RequestError as error:
-        return error
     except Exception as error:
-        return _internal_error(error)
+        return error if isinstance(error, RequestError) else _internal_error(error)
 
 
 def _internal_error(error: Exception) -> ClincodeError:
@@ -97,12 +93,16 @@ def _internal_error(error: Exception) -> ClincodeError:
     return ClincodeError("internal_error", "the server failed on this request")
 
 
-def _record(context: Any, index: int, outcome: Analysis | ClincodeError) -> None:
-    """Emit the metrics that config/metrics.yaml declares; an answer does not fail over its metrics."""
+def _record(context: Any, index: int, outcome: Analysis | ClincodeError, elapsed_ms: int) -> None:
+    """One log line, and the metrics that config/metrics.yaml declares; an answer does not fail over them."""
     try:
+        request_id = loggable_id(context.get_request_header(index, "X-Request-ID"))
         if isinstance(outcome, ClincodeError):
+            level = logging.ERROR if outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+            logger.log(level, "request %s: %s in %d ms", request_id, outcome.body.code, elapsed_ms)
             context.metrics.add_counter("clincode_errors_total", 1, index, [Dimension("Code", outcome.body.code)])
         else:
+            logger.info("request %s: answered in %d ms", request_id, elapsed_ms)
             for name, value, dimensions in _measurements(outcome):
                 context.metrics.add_metric(name, value, "", index, dimensions, MetricTypes.HISTOGRAM)
     except Exception as error:

@@ -1,6 +1,7 @@
 """A client's JSON → a validated ``Note``, or a ``RequestError`` that names the field and never quotes the note."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
@@ -14,6 +15,7 @@ from clincode.types import Note, NoteType
 MAX_NOTE_CHARS = 10_000
 MAX_BODY_BYTES = 1 << 20
 """More than 10,000 characters need in JSON, each of them escaped as a surrogate pair."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _clean(value: str) -> str:
@@ -87,6 +89,11 @@ def parse_request(payload: bytes | bytearray | str | Mapping[str, Any]) -> Note:
         return PredictRequest.model_validate(dict(payload)).to_note()
     except ValidationError as error:
         _refuse(error)
+
+
+def loggable_id(sent: str | None) -> str:
+    """A client's request id as it may stand in a log: "-" for what is none, for it might be a piece of a note."""
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else "-"
 
 
 def parse_json(payload: bytes | bytearray | str, *, max_bytes: int = MAX_BODY_BYTES) -> Any:

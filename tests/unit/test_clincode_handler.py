@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -157,6 +158,49 @@ def test_a_body_that_torchserve_took_for_a_form() -> None:
     assert context.get_response_status(0)[0] == 400
     assert json.loads(answer)["error"]["code"] == "missing_body"
     assert SECRET not in answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [
+        ("ehr-7.A_b", "ehr-7.A_b"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "-"),
+        (None, "-"),
+        ("", "-"),
+        (SECRET, "-"),
+        ("a\nrequest b: answered", "-"),
+        ("a\n", "-"),
+    ],
+)
+def test_each_request_is_logged_once_with_its_id(
+    sent: str | None, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(note: Note) -> Any:
+        return AnalysisError("decode", "ValueError") if "bad" in note.text else None
+
+    caplog.set_level(logging.INFO)
+    context = context_for(4)
+    own = {0: sent, 1: "second", 2: "third", 3: "fourth"}
+    for index, request_id in own.items():
+        context.request_processor[index] = RequestProcessor({"X-Request-ID": request_id} if request_id else {})
+    handle(
+        FakePipeline(fault), request(), request("bad"), request(SECRET, note_type="poem"), request(), context=context
+    )
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.getMessage().startswith("request ")]
+    assert [(level, re.sub(r"\d+ ms$", "ms", line)) for level, line in lines] == [
+        ("INFO", f"request {logged}: answered in ms"),
+        ("ERROR", "request second: analysis_failed in ms"),
+        ("INFO", "request third: literal_error in ms"),
+        ("INFO", "request fourth: answered in ms"),
+    ]
+    assert SECRET not in caplog.text
+
+
+def test_an_answer_survives_a_request_without_headers() -> None:
+    context = context_for(1)
+    context.request_processor[0]._request_header = None
+    assert handle(FakePipeline(), request(), context=context)[0][0] == 200
 
 
 def test_metrics_are_those_that_the_configuration_declares(caplog: pytest.LogCaptureFixture) -> None:
