@@ -73,20 +73,25 @@ def _split_tags(
 ) -> Iterator[list[str]]:
     """Decode a document whose word offsets are word indices, and cut its tags into sentences again."""
     starts = [0, *accumulate(len(sentence) for sentence in document)]
-    known = {start for start, _ in note.words}
-    # A word that the tokenizer dropped has no logits: the break moves to the next word that has.
-    position = {start: i for i, (start, _) in enumerate(note.words)}
-    breaks = frozenset(
-        position[min(word for word in known if word >= start)]
-        for start in starts[:-1]
-        if any(word >= start for word in known)
-    )
     tags = [OUTSIDE] * starts[-1]
-    for span in decoder.decode(logits, note.words, breaks):
+    for span in decoder.decode(logits, note.words, sentence_breaks(document, note)):
         tag = TYPE_TO_TAG[span.type]
         tags[span.start : span.end] = [f"B-{tag}", *[f"I-{tag}"] * (span.end - span.start - 1)]
     for start, end in pairwise(starts):
         yield tags[start:end]
+
+
+def sentence_breaks(document: Sequence[Sequence[str]], note: EncodedNote) -> frozenset[int]:
+    """Indices of the words of ``note`` that open a sentence of the document, whose word offsets are word indices."""
+    starts = [0, *accumulate(len(sentence) for sentence in document)]
+    known = {start for start, _ in note.words}
+    # A word that the tokenizer dropped has no logits: the break moves to the next word that has.
+    position = {start: i for i, (start, _) in enumerate(note.words)}
+    return frozenset(
+        position[min(word for word in known if word >= start)]
+        for start in starts[:-1]
+        if any(word >= start for word in known)
+    )
 
 
 def evaluate_tagger(tagger: Tagger, sentences: Sequence[TaggedSentence], guideline: Guideline) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class ModelConfig:
     """What ``clincode.json`` in a model folder says.
 
     ``heads`` maps a head's name to its labels; the head named ``clincode`` serves, the others follow the guideline
-    of the corpus that they are named after. ``max_tokens`` counts the special tokens.
+    of the corpus that they are named after. ``max_tokens`` counts the special tokens. ``temperature`` divides the
+    logits before probabilities are made of them (Guo et al. 2017): above 1 the model is less sure, and finds the same.
     """
 
     version: str
@@ -38,6 +39,7 @@ class ModelConfig:
     max_tokens: int = 512
     overlap: int = 128
     dropout: float = 0.1
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         faults = []
@@ -45,6 +47,8 @@ class ModelConfig:
             faults.append(f"max_tokens is {self.max_tokens}, must be at least 8")
         if not 0 <= self.overlap < self.max_tokens - 2:
             faults.append(f"overlap is {self.overlap}, must be in [0, max_tokens - 2)")
+        if not 0.05 <= self.temperature <= 20:
+            faults.append(f"temperature is {self.temperature}, must be in [0.05, 20]")
         if SERVING_HEAD not in self.heads:
             faults.append(f"heads has no '{SERVING_HEAD}'")
         for name, labels in self.heads.items():

@@ -54,10 +54,14 @@ def legal_transitions(labels: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt
 
 
 class BioDecoder:
-    """Decoder for one head's labels. Stateless between calls."""
+    """Decoder for one head's labels. Stateless between calls.
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    ``temperature`` divides the logits: it makes all confidences lower or higher and leaves the entities as they are.
+    """
+
+    def __init__(self, labels: Sequence[str], temperature: float = 1.0) -> None:
         self._labels = tuple(labels)
+        self._temperature = temperature
         self._opens, self._follows = legal_transitions(labels)
 
     def decode(
@@ -70,7 +74,7 @@ class BioDecoder:
         """
         if not len(words):
             return ()
-        log_p = _log_softmax(logits)
+        log_p = _log_softmax(logits, self._temperature)
         path = self._viterbi(log_p, breaks)
         spans = spans_of([self._labels[state] for state in path], breaks)
         confidences = self._span_probabilities(np.exp(log_p), path, spans, breaks)
@@ -133,8 +137,8 @@ def token_entropy(logits: FloatArray) -> FloatArray:
     return entropy
 
 
-def _log_softmax(logits: FloatArray) -> _Array:
-    finite = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e4, neginf=-1e4)
+def _log_softmax(logits: FloatArray, temperature: float = 1.0) -> _Array:
+    finite = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e4, neginf=-1e4) / temperature
     shifted = finite - finite.max(axis=1, keepdims=True)
     log_p: _Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     # A floor keeps every label possible, so that no constraint can make the whole sequence impossible.

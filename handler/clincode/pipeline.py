@@ -75,7 +75,7 @@ class Pipeline:
         self._engine = engine
         self._coder = Coder(linker)
         self._names = linker.lookup.scanner
-        self._decoder = BioDecoder(labels)
+        self._decoder = BioDecoder(labels, config.temperature)
         self._outside = labels.index(OUTSIDE)
 
     @classmethod

@@ -116,6 +116,26 @@ def test_a_model_without_beginning_labels_is_decoded_too() -> None:
     assert BioDecoder(("O", "I-DIAG")).decode(np.zeros((3, 2), dtype=np.float32), [(0, 1), (2, 3), (4, 5)]) == ()
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    logits=arrays(np.float32, (6, len(SMALL)), elements=st.floats(-8, 8, width=32)),
+    temperature=st.floats(0.25, 4.0),
+)
+def test_temperature_is_that_of_the_logits_and_finds_the_same(logits: np.ndarray, temperature: float) -> None:
+    words = words_of("a b c d e f")
+    cooled = (logits.astype(np.float64) / temperature).astype(np.float64)
+    expected = BioDecoder(SMALL).decode(cooled, words)  # type: ignore[arg-type]
+    assert BioDecoder(SMALL, temperature).decode(logits, words) == expected
+
+
+def test_a_higher_temperature_is_less_sure() -> None:
+    rows = logits_for(["B-DIAG", "I-DIAG", "O"], strength=4.0)
+    found = [BioDecoder(LABELS, t).decode(rows, words_of("chest pain now")) for t in (0.5, 1.0, 2.0)]
+    assert len({(span.start, span.end, span.type) for (span,) in found}) == 1
+    confidences = [span.confidence for (span,) in found]
+    assert confidences == sorted(confidences, reverse=True)
+
+
 def test_entropy_is_that_of_the_distribution() -> None:
     uniform = np.zeros((1, 11), dtype=np.float32)
     assert token_entropy(uniform)[0] == pytest.approx(np.log(11), abs=1e-6)
