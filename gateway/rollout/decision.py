@@ -106,7 +106,7 @@ def early_look(
     Pocock's bounds, which are wide open early: what is very bad is to be noticed soon."""
     alarms: list[str] = []
     new_hours, new_information = looked.hours, looked.information
-    hours = min(hours, budget.longest_hours)
+    hours, information = min(hours, budget.longest_hours), min(1.0, information)
     if hours - looked.hours >= LEAST_HOURS:
         alpha = budget.guards * (hours - looked.hours) / budget.longest_hours / max(1, len(guards))
         alarms += [f"out of bounds, {each}" for each in guards if each.is_broken(alpha)]

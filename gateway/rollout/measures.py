@@ -106,15 +106,15 @@ def permutation_p(control: Counts, candidate: Counts, *, permutations: int = 999
     n, n_candidate = len(moments), len(candidate)
     if min(n_candidate, n - n_candidate) < 2:
         return 1.0
-    labels = np.zeros(n, dtype=bool)
-    labels[n - n_candidate :] = True
     total = moments.sum(axis=0)
-    seen = abs(float(_studentised(moments[labels].sum(axis=0)[None], total, n_candidate, n)[0]))
+    seen = abs(float(_studentised(moments[n - n_candidate :].sum(axis=0)[None], total, n_candidate, n)[0]))
     draw, extreme, done = np.random.default_rng(seed), 0, 0
     while done < permutations:
         rows = min(permutations - done, max(1, _AT_ONCE // n))
-        shuffled = draw.permuted(np.broadcast_to(labels, (rows, n)).copy(), axis=1)
-        t = _studentised(shuffled.astype(np.float64) @ moments, total, n_candidate, n)
+        labels = np.zeros((rows, n))
+        for row in labels:
+            row[draw.choice(n, n_candidate, replace=False, shuffle=False)] = 1.0
+        t = _studentised(labels @ moments, total, n_candidate, n)
         extreme += int(np.count_nonzero(np.abs(t) >= seen - 1e-12))
         done += rows
     return (extreme + 1) / (permutations + 1)
