@@ -1,0 +1,1 @@
+"""Versions of models in an artifact store, and what their training was tracked with."""
