@@ -85,11 +85,11 @@ def write_ner_report(
         guideline=guideline.name,
         tables=[(name, _score_rows(figures)) for name, figures in systems],
         figures=[
-            _f1_section(systems),
-            _confusion_section("Words", "words", tags, OUTSIDE, token_confusion(gold, found, tags)),
-            _confusion_section("Entities", "entities", tags, NONE, entity_confusion(gold, found, tags)),
+            f1_section(systems),
+            confusion_section("Words", "words", tags, OUTSIDE, token_confusion(gold, found, tags)),
+            confusion_section("Entities", "entities", tags, NONE, entity_confusion(gold, found, tags)),
             _errors_section(errors),
-            *([_history_section(list(history))] if history is not None else []),
+            *([history_section(list(history))] if history is not None else []),
         ],
         examples=_examples(errors) if examples else None,
     )
@@ -140,7 +140,8 @@ def _score_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*types, {"name": "micro", "total": True, "n": scores["n"], **scores["micro"]}]
 
 
-def _f1_section(systems: Sequence[tuple[str, Mapping[str, Any]]]) -> Section:
+def f1_section(systems: Sequence[tuple[str, Mapping[str, Any]]]) -> Section:
+    """Strict F1 of each system by type, with its interval; scores are as ``evaluate_ner.score_tags`` gives them."""
     rows = [_score_rows(scores) for _, scores in systems]
     names = [row["name"] for row in rows[0]]
     figure, axis = canvas(7, 1.2 + 0.2 * len(names) * (len(systems) + 1))
@@ -161,7 +162,8 @@ def _f1_section(systems: Sequence[tuple[str, Mapping[str, Any]]]) -> Section:
     return Section("F1 by type", "Lines on the bars are the intervals.", _png(figure), alt)
 
 
-def _confusion_section(heading: str, unit: str, tags: Sequence[str], rest: str, counts: IntArray) -> Section:
+def confusion_section(heading: str, unit: str, tags: Sequence[str], rest: str, counts: IntArray) -> Section:
+    """Words or entities (``unit``) by annotated and predicted tag; ``rest`` is the name of the last row and column."""
     names = [*(TAG_TO_TYPE[tag].value for tag in tags), rest]
     shares = counts.diagonal() / np.maximum(counts.sum(axis=1), 1)
     note = {
@@ -191,7 +193,8 @@ def _errors_section(errors: Mapping[str, Sequence["ErrorInstance"]]) -> Section:
     )
 
 
-def _history_section(history: Sequence[Mapping[str, float]]) -> Section:
+def history_section(history: Sequence[Mapping[str, float]]) -> Section:
+    """The curves of a run, as ``read_history`` gives them."""
     epochs = [line["epoch"] for line in history]
     figure, axes = canvas(7, 3, columns=2)
     for axis, name, label in zip(axes, ("loss", "devel_f1"), ("training loss", "devel F1"), strict=True):
