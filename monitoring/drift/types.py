@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 TYPES: tuple[str, ...] = tuple(EntityType)
 LEAST_NOTES = 100
 """A week or a reference of fewer notes is not tested: their covariance would be a guess."""
+_NOTHING = 1e-9
 _COLUMN = {name: column for column, name in enumerate(TYPES)}
 
 
@@ -44,12 +45,16 @@ class TypeMoments:
         Raises:
             KeyError: a type that is none.
         """
-        counts = np.zeros(len(TYPES))
+        counts = np.zeros((1, len(TYPES)))
         for name in entity_types:
-            counts[_COLUMN[name]] += 1
-        self.notes += 1
-        self.total += counts
-        self.products += np.outer(counts, counts)
+            counts[0, _COLUMN[name]] += 1
+        self.add_counts(counts)
+
+    def add_counts(self, counts: Floats) -> None:
+        """Many notes, a row each, with a column for each of ``TYPES``."""
+        self.notes += len(counts)
+        self.total += counts.sum(axis=0)
+        self.products += counts.T @ counts
 
     def __iadd__(self, other: "TypeMoments") -> "TypeMoments":
         self.notes += other.notes
@@ -135,7 +140,7 @@ def compare_types(week: TypeMoments, reference: TypeMoments) -> TypeTest | None:
     weights = n * (week.covariance() + reference.covariance()) / expected[:, None]
     whole_df = len(TYPES) - 1
     trace, trace_of_square = float(np.trace(weights)), float(np.trace(weights @ weights))
-    if trace <= 0:  # each note has the same mix: nothing varies
+    if trace < _NOTHING:  # each note has the same mix
         return None
     statistic, df = chi2 * trace / trace_of_square, trace**2 / trace_of_square
     return TypeTest(

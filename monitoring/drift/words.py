@@ -37,7 +37,7 @@ TOP_WORDS = 4000
 HASHED = 512
 LEAST_NOTES = 10
 """A word is named that so many different notes have."""
-_LEAST_SMALL = 0.5
+_LEAST_SMALL = 2 / 3
 """Of a word's occurrences are in small letters, where it is named: names stand in capitals."""
 _LONGEST = 30
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
