@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     """Tries of a durable note that fails, TorchServe being up, before it is set aside for a person."""
     job_hours: float = Field(24.0, gt=0)
     """How long a durable note may wait for a model that is away, before it is set aside."""
-    job_timeout_seconds: float = Field(120.0, gt=0)
+    job_timeout_seconds: float = Field(180.0, gt=0)
+    """How long one try may take, waiting for a slot included. Longer than the model may take, so that a note on which
+    it hangs is told from one that had to wait."""
     lease_seconds: float = Field(30.0, gt=0)
 
     webhook_hosts: tuple[str, ...] = ()
