@@ -111,7 +111,7 @@ def draw(figures: Mapping[str, Any], out: Path) -> None:
     names = [f"{'canary' if kind == 'canary' else 'A/B'}: {name}" for kind, name in bars]
     for axis, title in ((shares, "decisions"), (days, "days to the decision (median, range)")):
         axis.set(yticks=range(len(bars)), yticklabels=names if axis is shares else [], title=title)
-        axis.invert_yaxis()
+        axis.set_ylim(len(bars) - 0.5, -0.5)
     shares.set(xlim=(0, 1.3), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="share of seeds")
     shares.legend(loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=2, frameon=False, fontsize=8)
     days.set(xlabel="days", xlim=(0, None))
@@ -124,7 +124,7 @@ def draw(figures: Mapping[str, Any], out: Path) -> None:
     for wanted in (0.8, 0.999):
         n = sample_size(figures["sd"], 0.02, power=wanted)
         power.axvline(n, color=RED, linewidth=0.8, linestyle=":")
-        power.annotate(f"{wanted:.1%}: {n}", (n, 0.1), rotation=90, fontsize=8, ha="right")
+        power.annotate(f"power {wanted:.1%}: {n}", (n, 0.1), rotation=90, fontsize=8, ha="right")
     power.set(xlabel="reviewed notes of each variant", ylabel="found", ylim=(0, 1.03))
     power.set_title("power for 2 points of F1, two-sided 0.05")
     power.grid(color="#e3e8ee")

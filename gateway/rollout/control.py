@@ -173,9 +173,9 @@ class Rollouts:
         replaced = False
         try:
             with self._database.transaction() as session:
-                after = _routing_after(routing, changes)
+                before = summary(routing)
                 self._registry.record(
-                    session, by, action, before=summary(routing), after=after, reasons=reasons, details=details
+                    session, by, action, before=before, after=before | dict(changes), reasons=reasons, details=details
                 )
                 if changes:
                     replace_text(self._path, new)
@@ -207,7 +207,3 @@ def _changes(action: Action, routing: Routing) -> dict[str, Any]:
         return {}
     ended: dict[str, Any] = {"canary": None} if routing.canary else {"experiment": None}
     return {"production": candidate_of(routing), **ended} if action in {Action.PROMOTE, Action.ACCEPT} else ended
-
-
-def _routing_after(routing: Routing, changes: Mapping[str, Any]) -> dict[str, Any]:
-    return summary(Routing.model_validate(routing.model_dump() | dict(changes)))
