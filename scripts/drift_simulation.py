@@ -90,10 +90,10 @@ def words(corpora: Corpora) -> dict[str, Any]:
         reference, rest = _split(home, draw)
         table = _table(reference.vocabulary, rest)
         for size, found in calm.items():
-            found += [divergence(_drawn(table, size, draw), reference.counts) for _ in range(WINDOWS)]
+            found += [divergence(window, reference.counts) for window in _windows(table, size, WINDOWS, draw)]
         for name, texts in away.items():
-            drawn = _drawn(_table(reference.vocabulary, texts), WINDOW_NOTES, draw)
-            far[name].append(divergence(drawn, reference.counts))
+            (window,) = _windows(_table(reference.vocabulary, texts), WINDOW_NOTES, 1, draw)
+            far[name].append(divergence(window, reference.counts))
     ninety_nine = float(np.quantile(calm[WINDOW_NOTES], 0.99))
     reference, rest = _split(home, draw)
     streams = [
@@ -139,9 +139,10 @@ def _table(vocabulary: Vocabulary, texts: Sequence[str]) -> Matrix:
     return table
 
 
-def _drawn(table: Matrix, size: int, draw: np.random.Generator) -> Matrix:
-    times = np.bincount(draw.integers(len(table), size=size), minlength=len(table))
-    drawn: Matrix = (times.astype(np.float64) @ table.astype(np.float64)).astype(np.int64)
+def _windows(table: Matrix, notes: int, number: int, draw: np.random.Generator) -> Matrix:
+    """The counts of ``number`` windows of notes drawn with replacement."""
+    times = np.stack([np.bincount(draw.integers(len(table), size=notes), minlength=len(table)) for _ in range(number)])
+    drawn: Matrix = (times.astype(np.float64) @ table.astype(np.float64)).round().astype(np.int64)
     return drawn
 
 

@@ -60,7 +60,7 @@ def learnt(texts: list[str]) -> WordReference:
 
 def test_a_reference_names_no_name_no_number_no_mask_and_nothing_rare() -> None:
     texts = [
-        f"Was seen by Whitcombe with cough, dr whitcombe agrees; john smith, Xxxxx, B12, MRN 12345{n}, kvothe{chr(97 + n)}"
+        f"Was seen by Whitcombe with cough, dr whitcombe agrees; john smith, Xxxxx, B12, 12345{n}, kvothe{chr(97 + n)}"
         for n in range(12)
     ]
     texts += ["zebrafish " * 50] * 9  # often, in few notes
