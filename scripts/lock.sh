@@ -23,10 +23,25 @@ compile() {
   sed -i '/^# WARNING: The following packages were not pinned/,$d' "$out"
 }
 
+# What setup.cfg asks for where no model runs: a gateway has the core's terminology, but neither torch nor what goes with it.
+WITHOUT_MODEL='
+import configparser, re
+config = configparser.ConfigParser()
+config.read("setup.cfg", encoding="utf-8")
+lines = (config["options"]["install_requires"] + config["options.extras_require"]["gateway"]).split()
+print(*(line for line in lines if re.split("[^a-z]", line)[0] not in {"tokenizers", "torch", "transformers"}), sep="\n")
+'
+
 OPTIONS=("${LEFT_OUT[@]/#/--unsafe-package=}" --constraint requirements/torch.txt "$@")
 compile requirements/serve.lock "${OPTIONS[@]}" --extra serving --extra gateway --extra training setup.cfg
 compile requirements/dev.lock "${OPTIONS[@]}" --constraint requirements/serve.lock \
   --extra serving --extra gateway --extra training --extra reports --extra dev setup.cfg
+GATEWAY="$(mktemp -d)/clincode-gateway.in"
+trap 'rm -r "$(dirname "$GATEWAY")"' EXIT
+"$PYTHON" -c "$WITHOUT_MODEL" >"$GATEWAY"
+compile requirements/gateway.lock --no-annotate --constraint requirements/serve.lock "$@" "$GATEWAY"
+compile requirements/build.lock --allow-unsafe --constraint requirements/serve.lock requirements/build.in
+compile requirements/s3.lock --constraint requirements/serve.lock "$@" requirements/s3.in
 compile requirements/java.txt requirements/java.in
 # Nothing is left out: no torch is among it, and PyRuSH needs setuptools. Some of it comes as source alone, whose
 # metadata takes a build environment.

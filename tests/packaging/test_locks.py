@@ -44,7 +44,18 @@ def test_both_locks_agree(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["serve.lock", "dev.lock", "java.txt", "all-mpnet-base-v2.txt", "bench-phi.lock", "bench-icd.lock"]
+    "lock",
+    [
+        "serve.lock",
+        "dev.lock",
+        "gateway.lock",
+        "build.lock",
+        "s3.lock",
+        "java.txt",
+        "all-mpnet-base-v2.txt",
+        "bench-phi.lock",
+        "bench-icd.lock",
+    ],
 )
 def test_every_pin_has_a_hash_and_no_address_of_ours(root: Path, lock: str) -> None:
     text = (root / "requirements" / lock).read_text(encoding="utf-8")
@@ -52,6 +63,15 @@ def test_every_pin_has_a_hash_and_no_address_of_ours(root: Path, lock: str) -> N
     assert blocks
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
     assert "://" not in text
+
+
+def test_the_gateways_lock_is_what_it_needs_without_a_model(root: Path) -> None:
+    pinned, serve = pins(root / "requirements" / "gateway.lock"), pins(root / "requirements" / "serve.lock")
+    model = {"tokenizers", "torch", "transformers"}
+    missing = [str(r) for r in wanted(root, "gateway") if canonicalize_name(r.name) not in pinned.keys() | model]
+    assert missing == [], "run scripts/lock.sh"
+    assert pinned.items() <= serve.items()
+    assert not pinned.keys() & (model | {"torchserve", "huggingface-hub", "nvgpu"})
 
 
 def test_torch_is_pinned_and_fits(root: Path) -> None:
