@@ -49,7 +49,8 @@ class Services:
         codes = CodePicker()
         metrics = Metrics()
         drift = DriftWatch(settings, metrics.registry)
-        predictor = Predictor(_routing(settings), Scheduler(settings.slots, settings.queue_size))
+        scheduler = Scheduler(settings.slots, settings.queue_size, settings.urgent_slots)
+        predictor = Predictor(_routing(settings), scheduler)
         return cls(
             settings=settings,
             database=database,

@@ -44,8 +44,11 @@ class Settings(BaseSettings):
     """TorchServe's key file; read again where a key is refused, for each start of TorchServe makes new keys."""
     routing_file: Path | None = None
     """Model versions, canary and experiment; without it everything goes to ``inference_url``."""
-    slots: int = Field(2, ge=1)
-    """Notes that are with TorchServe at once."""
+    slots: int = Field(1, ge=1)
+    """Notes that are with TorchServe at once. An urgent note waits for those that are there when it comes, and on a CPU
+    more of them gain nothing (docs/performance.md): as many as TorchServe has workers."""
+    urgent_slots: int = Field(1, ge=0)
+    """How many urgent notes may be with TorchServe beyond those."""
     queue_size: int = Field(256, ge=1)
     """Notes that may wait for a slot, of each priority."""
     deadline_seconds: float = Field(30.0, gt=0)

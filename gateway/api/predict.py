@@ -19,7 +19,7 @@ from gateway.security.access import require
 from gateway.security.permissions import Permission, Principal
 from gateway.services import Services
 from gateway.serving.failures import keep_failure
-from gateway.serving.scheduler import Priority
+from gateway.serving.scheduler import Priority, deadline_exceeded
 from gateway.storage.answers import Answer, with_texts_of
 from gateway.storage.notes import Intake
 
@@ -30,6 +30,8 @@ LONGEST_MS = 600_000
 # Described in docs/gateway.md: in OpenAPI, tools that try values out would take the 504 that they ask for for a fault.
 Deadline = Annotated[int, Header(alias="X-Deadline-Ms", ge=1, le=LONGEST_MS, include_in_schema=False)]
 MAX_BATCH_BYTES = 8 << 20
+_UNDER_WAY: "set[asyncio.Task[tuple[Answer, str]]]" = set()
+"""The event loop itself does not keep a task alive."""
 
 EXAMPLE = {
     "note_id": "3f2b8c1e-5d7a-4e0b-9c6f-2a1d4b8e7f90",
@@ -88,11 +90,32 @@ async def predict_batch(request: Request, principal: Predicting, deadline: Deadl
 
 
 async def answered(request: Request, note: Note, principal: Principal, seconds: float) -> tuple[Answer, str]:
-    """The answer for a note, kept or new, and the value of ``Server-Timing``."""
+    """The answer for a note, kept or new, and the value of ``Server-Timing``.
+
+    The time holds for the database's part too, which may have to wait for the disk. What is under way then is finished,
+    so that the same request finds its answer later.
+
+    Raises:
+        ClincodeError: as ``Predictor.predict`` and ``NoteStore.keep_answer`` have it.
+    """
+    work = asyncio.create_task(_answered(request, note, principal, asyncio.get_running_loop().time() + seconds))
+    _UNDER_WAY.add(work)
+    work.add_done_callback(_done)
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(work)
+    except TimeoutError:
+        raise deadline_exceeded() from None
+
+
+async def _answered(request: Request, note: Note, principal: Principal, ends: float) -> tuple[Answer, str]:
     services = _services(request)
     row = await run_in_threadpool(services.notes.known, note)
     if row is not None and row.answer is not None:
         return _own(row.answer, note), "stored"
+    seconds = ends - asyncio.get_running_loop().time()
+    if seconds <= 0:
+        raise deadline_exceeded()
     priority = Priority.URGENT_REQUEST if note.priority == "urgent" else Priority.NORMAL_REQUEST
     try:
         prediction = await services.predictor.predict(
@@ -108,6 +131,12 @@ async def answered(request: Request, note: Note, principal: Principal, seconds: 
     services.drift.saw(row.text, prediction.answer, row.note_type)
     timing = f"wait;dur={prediction.waited * 1000:.1f}, model;dur={prediction.model_time * 1000:.1f}"
     return _own(row.answer or prediction.answer, note), timing
+
+
+def _done(work: "asyncio.Task[tuple[Answer, str]]") -> None:
+    _UNDER_WAY.discard(work)
+    if not work.cancelled():
+        work.exception()  # where the client was told 504 already, nobody else asks for it
 
 
 def _own(answer: Answer, note: Note) -> Answer:

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import structlog
 import yaml
-from gateway_site import GatewaySite, body, code_of, open_gateway
+from gateway_site import GatewaySite, body, code_of
 from sqlalchemy import text
 from torchserve_stand_in import BUSY, StandIn, breaks_off, running_stand_in, says, slowly, worker_died
 
@@ -131,11 +131,11 @@ JSON = "application/json"
     ],
 )
 def test_bodies_that_do_not_fit(
-    code_site: GatewaySite, content: bytes, media_type: str, status: int, code: str, field: str | None
+    refusing_site: GatewaySite, content: bytes, media_type: str, status: int, code: str, field: str | None
 ) -> None:
-    response = code_site.client.post(PREDICT, content=content, headers={"Content-Type": media_type})
+    response = refusing_site.client.post(PREDICT, content=content, headers={"Content-Type": media_type})
     assert (response.status_code, code_of(response), response.json()["error"]["field"]) == (status, code, field)
-    assert code_site.torchserve.received == []
+    assert refusing_site.torchserve.received == []
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,10 @@ def test_bodies_that_do_not_fit(
         ({"webhook_url": "http://x"}, "unknown_field", "webhook_url"),
     ],
 )
-def test_fields_that_do_not_fit(code_site: GatewaySite, changes: dict[str, Any], code: str, field: str) -> None:
-    response = code_site.client.post(PREDICT, content=json.dumps(body(**changes)), headers={"Content-Type": JSON})
+def test_fields_that_do_not_fit(refusing_site: GatewaySite, changes: dict[str, Any], code: str, field: str) -> None:
+    response = refusing_site.client.post(PREDICT, content=json.dumps(body(**changes)), headers={"Content-Type": JSON})
     assert (response.status_code, code_of(response), response.json()["error"]["field"]) == (422, code, field)
-    assert code_site.torchserve.received == []
-
-
-@pytest.fixture(scope="module")
-def code_site(tmp_path_factory: pytest.TempPathFactory, code_picker: Any) -> Iterator[GatewaySite]:
-    """One gateway for many requests that are refused."""
-    folder = tmp_path_factory.mktemp("refusing")
-    with running_stand_in(folder) as stand_in, open_gateway(folder, stand_in, code_picker) as site:
-        yield site
+    assert refusing_site.torchserve.received == []
 
 
 # --- batches
@@ -243,9 +235,8 @@ def test_a_note_that_breaks_the_gateway_breaks_its_own_place_alone(
         ({"notes": [1], "size": 2}, "unknown_field", "size"),
     ],
 )
-def test_batches_that_do_not_fit(open_site: Opener, content: dict[str, Any], code: str, field: str) -> None:
-    site = open_site(batch_limit=4)
-    response = site.client.post(BATCH, json=content)
+def test_batches_that_do_not_fit(refusing_site: GatewaySite, content: dict[str, Any], code: str, field: str) -> None:
+    response = refusing_site.client.post(BATCH, json=content)
     assert (response.status_code, code_of(response), response.json()["error"]["field"]) == (422, code, field)
 
 
@@ -278,9 +269,9 @@ def test_no_client_gets_more_time_than_the_deployment_gives(open_site: Opener, t
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "600001", "soon", "1e3", "", "٣"])
-def test_a_deadline_is_a_number_of_milliseconds(code_site: GatewaySite, value: str) -> None:
+def test_a_deadline_is_a_number_of_milliseconds(refusing_site: GatewaySite, value: str) -> None:
     headers = {b"X-Deadline-Ms": value.encode()}
-    response = code_site.client.post(PREDICT, json=body(), headers=headers)  # type: ignore[arg-type]
+    response = refusing_site.client.post(PREDICT, json=body(), headers=headers)  # type: ignore[arg-type]
     assert (response.status_code, response.json()["error"]["field"]) == (422, "X-Deadline-Ms")
 
 
@@ -398,25 +389,25 @@ def test_the_routing_is_read_again_while_serving(
 # --- request ids and logs
 
 
-@pytest.mark.parametrize(
-    ("sent", "is_kept"),
-    [
-        ("ehr-7.A_b", True),
-        ("x" * 64, True),
-        ("x" * 65, False),
-        ("a b", False),
-        ("a/b", False),
-        ("", False),
-        ("ü", False),
-    ],
-)
-def test_request_ids(gateway_site: GatewaySite, sent: str, is_kept: bool) -> None:
-    headers = {b"X-Request-ID": sent.encode()}
-    response = gateway_site.client.post(PREDICT, json=body(), headers=headers)  # type: ignore[arg-type]
-    answered = response.headers["X-Request-ID"]
-    assert (answered == sent) == is_kept
-    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", answered)
-    assert gateway_site.torchserve.received[-1].headers["x-request-id"] == answered
+REQUEST_IDS = [
+    ("ehr-7.A_b", True),
+    ("x" * 64, True),
+    ("x" * 65, False),
+    ("a b", False),
+    ("a/b", False),
+    ("", False),
+    ("ü", False),
+]
+
+
+def test_request_ids(gateway_site: GatewaySite) -> None:
+    for sent, is_kept in REQUEST_IDS:
+        headers = {b"X-Request-ID": sent.encode()}
+        response = gateway_site.client.post(PREDICT, json=body(), headers=headers)  # type: ignore[arg-type]
+        answered = response.headers["X-Request-ID"]
+        assert (answered == sent) == is_kept
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", answered)
+        assert gateway_site.torchserve.received[-1].headers["x-request-id"] == answered
 
 
 @pytest.fixture
@@ -498,3 +489,24 @@ def test_nothing_of_a_note_is_ever_logged(
     metrics = site.client.get("/metrics").text
     assert 'route="/api/v1/notes/{note_id}"' in metrics
     assert not any(piece in metrics for piece in ("Zyx", "carcinoma", "4482917"))
+
+
+def test_a_slow_disk_does_not_hold_a_client_beyond_its_time(
+    gateway_site: GatewaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the answer is kept all the same: the next try finds it."""
+    store, sent = gateway_site.services.notes, body(NOTE)
+    keep = store.keep_answer
+
+    def slow_keep(*arguments: Any) -> Any:
+        time.sleep(1.5)
+        return keep(*arguments)
+
+    monkeypatch.setattr(type(store), "keep_answer", lambda _self, *arguments: slow_keep(*arguments))
+    start = time.monotonic()
+    response = gateway_site.client.post(PREDICT, json=sent, headers={"X-Deadline-Ms": "700"})
+    assert (response.status_code, code_of(response)) == (504, "deadline_exceeded")
+    assert time.monotonic() - start < 1.4
+    time.sleep(1.5)
+    again = gateway_site.client.post(PREDICT, json=sent)
+    assert (again.status_code, again.headers["Server-Timing"]) == (200, "stored")

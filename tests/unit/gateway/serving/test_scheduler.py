@@ -96,3 +96,87 @@ def test_no_slot_is_lost_or_given_twice(seed: int, slots: int, count: int) -> No
         assert max(seen, default=1) <= slots
 
     asyncio.run(run())
+
+
+def test_an_urgent_note_has_a_slot_beyond_the_others_which_no_normal_one_gets() -> None:
+    async def run() -> None:
+        scheduler = Scheduler(1, 10, urgent_slots=1)
+        normal = await scheduler.take(Priority.NORMAL_REQUEST)
+        urgent = await scheduler.take(Priority.URGENT_REQUEST, seconds=0.0)
+        order = list[str]()
+        waiting = [
+            asyncio.create_task(hold(scheduler, Priority.NORMAL_REQUEST, "normal", order)),
+            asyncio.create_task(hold(scheduler, Priority.URGENT_REQUEST, "urgent", order, 0.01)),
+        ]
+        await asyncio.sleep(0)
+        assert (order, scheduler.in_use) == ([], 2)
+        normal()
+        await asyncio.sleep(0.001)
+        assert order == ["urgent"]
+        urgent()
+        await asyncio.gather(*waiting)
+        assert (order, scheduler.in_use) == (["urgent", "normal"], 0)
+
+    asyncio.run(run())
+
+
+def test_who_cannot_be_served_in_time_is_refused_at_once() -> None:
+    async def run() -> None:
+        scheduler, order = Scheduler(1, 100), list[str]()
+        for _ in range(200):
+            await hold(scheduler, Priority.NORMAL_REQUEST, "", order, 0.001)
+        tasks = [asyncio.create_task(hold(scheduler, Priority.NORMAL_REQUEST, "", order, 0.001)) for _ in range(60)]
+        await asyncio.sleep(0)
+        with pytest.raises(GatewayError) as refusal:
+            await scheduler.take(Priority.NORMAL_REQUEST, seconds=0.01)
+        assert refusal.value.status == 503
+        (await scheduler.take(Priority.NORMAL_REQUEST, seconds=10))()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+
+
+def test_who_comes_in_the_moment_of_anothers_giving_up_is_not_forgotten() -> None:
+    async def run() -> None:
+        scheduler = Scheduler(1, 10)
+        give_back = await scheduler.take(Priority.NORMAL_REQUEST)
+        gone = asyncio.create_task(scheduler.take(Priority.NORMAL_REQUEST))
+        await asyncio.sleep(0)
+        gone.cancel()
+        give_back()
+        async with asyncio.timeout(1):  # the other has not yet seen that it was cancelled
+            (await scheduler.take(Priority.NORMAL_REQUEST))()
+        assert scheduler.in_use == 0
+
+    asyncio.run(run())
+
+
+def test_an_overload_does_not_make_answers_come_too_late() -> None:
+    """Four times the notes that there is time for: without the refusals nearly all that are served come too late."""
+    service, deadline = 0.004, 0.2
+
+    async def run() -> tuple[int, int]:
+        scheduler, rng, loop = Scheduler(1, 1000), random.Random(3), asyncio.get_running_loop()
+        scheduler._mean_seconds = service
+        served = late = 0
+
+        async def client() -> None:
+            nonlocal served, late
+            ends = loop.time() + deadline
+            try:
+                async with scheduler.slot(Priority.NORMAL_REQUEST, seconds=deadline):
+                    await asyncio.sleep(service * rng.uniform(0.5, 1.5))
+                served += loop.time() <= ends
+                late += loop.time() > ends
+            except GatewayError as error:
+                late += error.status == 504
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(1000):
+                group.create_task(client())
+                await asyncio.sleep(service / 4)
+        return served, late
+
+    served, late = asyncio.run(run())
+    assert served > 100
+    assert late < 0.1 * served
