@@ -96,3 +96,11 @@ def open_site(
 @pytest.fixture
 def gateway_site(open_site: Callable[..., GatewaySite]) -> GatewaySite:
     return open_site()
+
+
+@pytest.fixture(scope="module")
+def refusing_site(tmp_path_factory: pytest.TempPathFactory, code_picker: CodePicker) -> Iterator[GatewaySite]:
+    """One gateway for the many requests of a module that are refused and leave nothing behind."""
+    folder = tmp_path_factory.mktemp("refusing")
+    with running_stand_in(folder) as stand_in, open_gateway(folder, stand_in, code_picker, batch_limit=4) as site:
+        yield site

@@ -1,11 +1,14 @@
 """The whole gateway in this process, its background work included, in front of a stand-in for TorchServe."""
 
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +23,7 @@ from gateway.codes import CodePicker
 from gateway.security.permissions import PERMISSIONS, Role
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.storage.database import Database
 from gateway.storage.tables import AuditRow, DeliveryRow, NoteRow
 
 URL = "http://127.0.0.1:8000"
@@ -84,17 +88,31 @@ class GatewaySite:
             time.sleep(0.01)
 
 
+@cache
+def _migrated() -> Path:
+    """An empty database with all tables, to be copied: making them takes longer than most tests."""
+    path = Path(tempfile.mkdtemp(prefix="clincode-gateway-")) / "gateway.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
 def build_services(folder: Path, torchserve: StandIn, codes: CodePicker, **changes: Any) -> Services:
     """On a new SQLite; ``changes`` are settings."""
+    path = folder / f"gateway-{uuid4().hex[:8]}.db"
+    if "database_url" not in changes:
+        shutil.copy(_migrated(), path)
     values: dict[str, Any] = {
         "secret_key": SECRET,
-        "database_url": f"sqlite:///{folder}/gateway-{uuid4().hex[:8]}.db",
+        "database_url": f"sqlite:///{path}",
         "inference_url": torchserve.url,
         "inference_key_file": torchserve.key_file,
         "rate_limit": "1000000/minute",
     }
     services = Services.build(Settings(**values | changes))
-    services.database.migrate()
+    if "database_url" in changes:
+        services.database.migrate()
     return replace(services, codes=codes)  # built once for all tests
 
 

@@ -11,11 +11,10 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from gateway_site import GatewaySite
 from hl7apy.parser import parse_message
-from torchserve_stand_in import StandIn, answer, says, slowly
+from torchserve_stand_in import answer, says, slowly
 
 from gateway.fhir.terms import SOURCE_SPAN
 
-Opener = Callable[..., GatewaySite]
 Json = dict[str, Any]
 POST, GET, HL7 = "/api/v1/fhir/DocumentReference", "/api/v1/fhir/Bundle", "/api/v1/hl7/v2"
 TEXT = "ASSESSMENT\nSjögren's pneumonia 𝔸gain, treated with amoxicillin after bronchoscopy.\n"
@@ -175,22 +174,24 @@ def code(response: Any) -> str:
         (document(quote="Zyxwort"), 422, None),
     ],
 )
-def test_faults_are_operation_outcomes(gateway_site: GatewaySite, content: Any, status: int, fault: str | None) -> None:
-    response = post(gateway_site, content)
+def test_faults_are_operation_outcomes(
+    refusing_site: GatewaySite, content: Any, status: int, fault: str | None
+) -> None:
+    response = post(refusing_site, content)
     assert response.status_code == status, response.text
     assert code(response) == fault or fault is None
     assert "Zyxwort" not in response.text
-    assert sum(gateway_site.services.notes.counts().values()) == 0
+    assert sum(refusing_site.services.notes.counts().values()) == 0
 
 
-def test_other_faults_of_the_fhir_routes_are_operation_outcomes_too(gateway_site: GatewaySite) -> None:
-    assert (post(gateway_site, document(), "text/plain").status_code) == 415
-    assert code(post(gateway_site, document(), "text/plain")) == "unsupported_media_type"
-    assert code(post(gateway_site, b" " * ((1 << 20) + 1))) == "body_too_large"
-    assert code(gateway_site.client.get(f"{GET}/{uuid4()}")) == "not_found"
-    assert code(gateway_site.client.get("/api/v1/fhir/Patient/1")) == "not_found"
-    assert code(gateway_site.client.get(POST)) == "method_not_allowed"
-    assert code(gateway_site.stranger().get(f"{GET}/{uuid4()}")) == "unauthenticated"
+def test_other_faults_of_the_fhir_routes_are_operation_outcomes_too(refusing_site: GatewaySite) -> None:
+    assert (post(refusing_site, document(), "text/plain").status_code) == 415
+    assert code(post(refusing_site, document(), "text/plain")) == "unsupported_media_type"
+    assert code(post(refusing_site, b" " * ((1 << 20) + 1))) == "body_too_large"
+    assert code(refusing_site.client.get(f"{GET}/{uuid4()}")) == "not_found"
+    assert code(refusing_site.client.get("/api/v1/fhir/Patient/1")) == "not_found"
+    assert code(refusing_site.client.get(POST)) == "method_not_allowed"
+    assert code(refusing_site.stranger().get(f"{GET}/{uuid4()}")) == "unauthenticated"
 
 
 def test_notes_of_other_doors_have_a_bundle_too(gateway_site: GatewaySite) -> None:
@@ -260,25 +261,23 @@ def test_a_message_sent_again_is_accepted_again_and_a_changed_one_is_an_error(ga
     ],
 )
 def test_what_is_refused_is_acknowledged_so(
-    gateway_site: GatewaySite, message: str | bytes, status: int, kind: str
+    refusing_site: GatewaySite, message: str | bytes, status: int, kind: str
 ) -> None:
-    response = hl7(gateway_site, message)
+    response = hl7(refusing_site, message)
     assert (response.status_code, acknowledged(response)) == (status, kind)
     assert "Zyx" not in response.text
-    assert sum(gateway_site.services.notes.counts().values()) == 0
+    assert sum(refusing_site.services.notes.counts().values()) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"Zyxwort", b"MSH", b"\x0b\x1c\r", b"\x00" * 50, b"MSH|^~\\&|" * 1000])
-def test_what_is_no_message_is_refused(gateway_site: GatewaySite, content: bytes) -> None:
-    response = hl7(gateway_site, content)
+def test_what_is_no_message_is_refused(refusing_site: GatewaySite, content: bytes) -> None:
+    response = hl7(refusing_site, content)
     assert 400 <= response.status_code < 500
     assert acknowledged(response) in {"AR", "AE"}
     assert "Zyx" not in response.text
 
 
-def test_a_message_of_another_media_type_or_of_nobody_gets_the_envelope(
-    gateway_site: GatewaySite, torchserve: StandIn
-) -> None:
-    assert hl7(gateway_site, MESSAGE, "application/json").json()["error"]["code"] == "unsupported_media_type"
-    nobody = gateway_site.stranger().post(HL7, content=MESSAGE, headers={"Content-Type": "text/plain"})
+def test_a_message_of_another_media_type_or_of_nobody_gets_the_envelope(refusing_site: GatewaySite) -> None:
+    assert hl7(refusing_site, MESSAGE, "application/json").json()["error"]["code"] == "unsupported_media_type"
+    nobody = refusing_site.stranger().post(HL7, content=MESSAGE, headers={"Content-Type": "text/plain"})
     assert nobody.json()["error"]["code"] == "unauthenticated"

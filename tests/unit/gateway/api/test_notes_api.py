@@ -82,10 +82,10 @@ def test_predict_and_notes_know_the_same_notes(gateway_site: GatewaySite) -> Non
 
 
 @pytest.mark.parametrize("unknown", [str(uuid4()), "x", "%00", "..%2f..%2fetc%2fpasswd", "1" * 3000, "ü"])
-def test_an_unknown_note_is_not_found(gateway_site: GatewaySite, unknown: str) -> None:
-    admin = gateway_site.key(Role.ADMIN)
+def test_an_unknown_note_is_not_found(refusing_site: GatewaySite, unknown: str) -> None:
+    admin = refusing_site.key(Role.ADMIN)
     for method, path in (("GET", unknown), ("GET", f"{unknown}/original"), ("POST", f"{unknown}/requeue")):
-        response = gateway_site.client.request(method, f"{NOTES}/{path}", headers=admin)
+        response = refusing_site.client.request(method, f"{NOTES}/{path}", headers=admin)
         assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
@@ -126,8 +126,8 @@ def test_a_note_that_was_given_up_is_listed_and_gets_another_round(open_site: Op
         ({"offset": "9" * 40}, "offset"),
     ],
 )
-def test_a_list_that_cannot_be_had(gateway_site: GatewaySite, query: dict[str, str], field: str) -> None:
-    response = gateway_site.client.get(NOTES, params=query, headers=gateway_site.key(Role.ADMIN))
+def test_a_list_that_cannot_be_had(refusing_site: GatewaySite, query: dict[str, str], field: str) -> None:
+    response = refusing_site.client.get(NOTES, params=query, headers=refusing_site.key(Role.ADMIN))
     assert (response.status_code, response.json()["error"]["field"]) == (422, field)
     assert not any(value in response.text for value in query.values() if len(value) > 2)
 
