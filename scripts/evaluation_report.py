@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from results import machine
 
 from cli.models import ROOT, bundle_of, newest_release
 from clincode.pipeline import Pipeline
 from training.corpora import GUIDELINES, READERS
 from training.evaluate_assertions import evaluate_assertions
-from training.evaluation.measure import baseline_scores, latency_figures, ner_figures, size_gb
+from training.evaluation.measure import baseline_scores, latency_figures, machine, ner_figures, size_gb
 from training.evaluation.reading import Reading, load_tagger, right_or_wrong
 from training.evaluation.report import write_report
 from training.evaluation.temperature import calibration, cross_fitted, fit_temperature

@@ -1,5 +1,8 @@
 """Everything that a report on a model shows, as one JSON object: no text of the corpus is in it."""
 
+import os
+import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +82,15 @@ def latency_figures(pipeline: Pipeline, texts: Sequence[str], *, runs: int = 100
 def size_gb(folder: Path) -> float:
     """Of all files of a folder, in 10⁹ bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / GIGABYTE
+
+
+def machine() -> str:
+    """Cores and model of the processor, for figures that depend on them."""
+    try:
+        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        names = []
+    return f"{os.cpu_count()} cores of {names[0].strip() if names else platform.machine()}"
 
 
 def _errors(
