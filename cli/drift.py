@@ -132,7 +132,11 @@ def _print(report: "Report") -> None:
         detail = f"{latest.week}, {interval}, {latest.predictions} predictions: {report.labels.verdict}"
         table.add_row("labels, F1", _number(latest.f1), detail)
     table.add_row("confidence, PSI", _number(report.confidence_psi), "")
-    for name, pair in (("entities per note", report.entities_per_note), ("words outside", report.outside_share)):
+    for name, pair in (
+        ("entities per note", report.entities_per_note),
+        ("words in no entity", report.outside_share),
+        ("words without a name", report.unnamed_share),
+    ):
         table.add_row(name, _number(pair[0]), f"expected {_number(pair[1])}")
     console = Console()
     console.print(table)

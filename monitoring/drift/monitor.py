@@ -21,7 +21,7 @@ from monitoring.drift.answers import Answers, stability_index
 from monitoring.drift.labels import LabelDrift, LabelWeek, judge
 from monitoring.drift.reference import Reference
 from monitoring.drift.types import TypeTest, compare_types
-from monitoring.drift.words import BUCKETS, WINDOW_NOTES, WordWindow, telling_words
+from monitoring.drift.words import BUCKETS, WINDOW_NOTES, WordWindow, telling_words, unnamed_shares
 
 FORMAT = 1
 LEAST_WINDOW = 1_000
@@ -59,6 +59,8 @@ class Report:
     word_kl: float | None
     words: Sequence[tuple[str, float, float]]
     """Word, share in the window, share in the reference: those that add most to the divergence."""
+    unnamed_share: tuple[float | None, float | None]
+    """Of words that the reference does not name: found, and expected."""
     week: str | None
     """The last whole week that was tested for types."""
     types: TypeTest | None
@@ -126,6 +128,7 @@ class DriftMonitor:
             is_full=self._window.is_full,
             word_kl=divergence,
             words=telling_words(self._window) if self._window.notes else (),
+            unnamed_share=unnamed_shares(self._window) if self._window.notes else (None, None),
             week=week,
             types=types,
             types_by_note_type=self._by_note_type(week),

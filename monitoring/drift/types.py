@@ -11,7 +11,7 @@ reference's own: the expected shares come from a sample too, and a small referen
 With enough entities any difference is significant. Cramér's V says how large it is, whatever their number.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class TypeMoments:
 @dataclass(frozen=True, slots=True)
 class TypeTest:
     """``p`` is the corrected one, by which to judge; ``p_uncorrected`` is Pearson's, to be seen beside it.
-    ``cramers_v`` is 0.1 for a small, 0.3 for a middling difference by the usual rule of thumb (Cohen 1988)."""
+    ``cramers_v`` is 0.1 for a small, 0.3 for a middling and 0.5 for a large difference by rule of thumb (Cohen 1988)."""
 
     p: float
     statistic: float
@@ -150,7 +150,7 @@ def compare_types(week: TypeMoments, reference: TypeMoments) -> TypeTest | None:
         chi2=chi2,
         p_uncorrected=chi2_tail(chi2, whole_df),
         design_effect=trace / whole_df,
-        cramers_v=cramers_v(week.total, expected),
+        cramers_v=cramers_v(week.total / n, expected),
         notes=week.notes,
         entities=week.entities,
         shares=dict(zip(TYPES, map(float, week.total / n), strict=True)),
@@ -158,10 +158,9 @@ def compare_types(week: TypeMoments, reference: TypeMoments) -> TypeTest | None:
     )
 
 
-def cramers_v(counts: Floats, expected: Sequence[float] | Floats) -> float:
-    """√(χ² / n(k - 1)) of counts against expected shares, χ² being Pearson's: Cramér's coefficient for a goodness of
-    fit."""
-    n = counts.sum()
-    shares = np.asarray(expected, dtype=np.float64)
-    chi2 = ((counts - n * shares) ** 2 / (n * shares)).sum()
-    return float(np.sqrt(chi2 / (n * (len(counts) - 1))))
+def cramers_v(found: Floats, expected: Floats) -> float:
+    """√(½ Σ (p - q)² / (p + q)) of two rows of shares: Cramér's V (1946) of the table of both, each taken for as many
+    entities, so that it depends on the shares alone. 0 where they agree, 1 where they have no type in common."""
+    total = found + expected
+    parts = np.divide((found - expected) ** 2, total, out=np.zeros_like(total), where=total > 0)
+    return float(np.sqrt(parts.sum() / 2))

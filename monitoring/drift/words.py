@@ -220,6 +220,13 @@ class WordWindow:
         self._ring, self._notes, self._at = ring.copy(), notes.copy(), int(at)
 
 
+def unnamed_shares(window: WordWindow) -> tuple[float, float]:
+    """Of words that the reference does not name, in the window and in the reference: what words by name cannot show."""
+    named = len(window.reference.vocabulary.words) + len(_KINDS)
+    p, q = _smoothed(window.counts), _smoothed(window.reference.counts)
+    return float(p[named:].sum()), float(q[named:].sum())
+
+
 def divergence(window: Counts, reference: Counts) -> float:
     """KL(window ‖ reference) of two rows of counts, in nats."""
     return float(_shares_of_divergence(window, reference).sum())

@@ -70,10 +70,9 @@ OTHER_ALPHA = [1.4, 0.6, 1.5, 0.7, 0.8]
 @pytest.mark.parametrize(("reference_notes", "week_notes"), [(300, 300), (2000, 500), (400, 3000)])
 def test_false_alarms_are_as_many_as_the_limit_says(reference_notes: int, week_notes: int) -> None:
     draw = np.random.default_rng(7)
+    notes = clustered(draw, 50_000, ALPHA)
     tests = [
-        compare_types(
-            moments_of(clustered(draw, week_notes, ALPHA)), moments_of(clustered(draw, reference_notes, ALPHA))
-        )
+        compare_types(*(moments_of(notes[draw.integers(len(notes), size=n)]) for n in (week_notes, reference_notes)))
         for _ in range(1000)
     ]
     found = [test for test in tests if test is not None]
@@ -103,11 +102,25 @@ def test_independent_entities_need_no_correction() -> None:
     assert test.p == pytest.approx(test.p_uncorrected, abs=0.05)
 
 
-def test_pearson_and_cramer_by_hand() -> None:
-    expected = [0.2] * 5
-    assert cramers_v(np.array([20.0] * 5), expected) == 0
-    counts = np.array([30.0, 10, 20, 20, 20])  # chi2 = 100/20 + 100/20 = 10
-    assert cramers_v(counts, expected) == pytest.approx((10 / (100 * 4)) ** 0.5)
+def test_pearson_by_hand() -> None:
+    """A reference so large that its own chance is nothing."""
+    one, other = TypeMoments(), TypeMoments()
+    one.add_counts(np.repeat(np.eye(5), [30, 10, 20, 20, 20], axis=0))
+    other.add_counts(np.repeat(np.eye(5), [100_000] * 5, axis=0))
+    test = compare_types(one, other)
+    assert test is not None
+    assert test.chi2 == pytest.approx(10, rel=1e-3)  # 10²/20 twice
+    assert test.p_uncorrected == pytest.approx(0.0404, abs=1e-3)
+
+
+def test_cramers_v_by_hand() -> None:
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
+    table = np.array([p, q]) * 1000
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    chi2 = ((table - expected) ** 2 / expected).sum()
+    assert cramers_v(p, q) == cramers_v(q, p) == pytest.approx((chi2 / 2000) ** 0.5)
+    assert cramers_v(p, p) == 0
+    assert cramers_v(np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])) == pytest.approx(1)
 
 
 def test_moments_add_up_and_survive_json() -> None:
