@@ -137,16 +137,15 @@ ensure_java() {
   export JAVA_HOME
 }
 
-# ensure_chromium LOG: a browser for the tests of the review page; Debian's where none is there and we may install it.
-ensure_chromium() {
-  local name
-  for name in ${CLINCODE_CHROMIUM:+"$CLINCODE_CHROMIUM"} chromium chromium-browser google-chrome google-chrome-stable; do
-    ! command -v "$name" >/dev/null || return 0
-  done
+# ensure_debian LOG PROGRAM PACKAGE…: a program of Debian's that some tests need, where it is missing and we may install it.
+ensure_debian() {
+  local log=$1 program=$2
+  shift 2
+  ! command -v "$program" >/dev/null || return 0
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    run_logged "installing Chromium for the tests of the review page" "$1" bash -c 'apt-get update -q &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core' && return
-    tail -n 3 "$1" >&2
+    run_logged "installing $program for the tests" "$log" bash -c 'apt-get update -q &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"' _ "$@" && return
+    tail -n 3 "$log" >&2
   fi
-  say "no Chromium: tests in a browser are skipped (install the package chromium, or set CLINCODE_CHROMIUM)"
+  say "no $program: tests that need it are skipped (Debian: apt install $*)"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check there is: style, types, the archive, unit to integration tests. Sets itself up in .venv/; the browser for
-# the tests of the review page comes from Debian where there is none and root runs this.
+# Every check there is: style, types, the archive, unit to integration tests. Sets itself up in .venv/; Chromium and
+# Prometheus come from Debian where they are missing and root runs this.
 #
 #   scripts/test.sh [PYTEST-ARGUMENT…]
 #
@@ -20,7 +20,9 @@ say "ruff"
 say "mypy"
 "$PYTHON" -m mypy
 scripts/archive.sh
-ensure_chromium "$ROOT/.venv/chromium.log"
+# The review page in a real browser, the alert rules in a real Prometheus.
+ensure_debian "$ROOT/.venv/debian.log" "${CLINCODE_CHROMIUM:-chromium}" chromium fonts-dejavu-core
+ensure_debian "$ROOT/.venv/debian.log" promtool prometheus
 say "pytest"
 "$PYTHON" -m pytest "$@"
 say "all checks passed in $SECONDS s"
