@@ -1,9 +1,10 @@
 """What the ``clincode evaluate`` commands compute and print."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,9 @@ from cli.models import bundle_of
 from clincode.config import SERVING_HEAD, ModelConfig
 from training.corpora import GUIDELINES, READERS, CorpusError, Guideline, TaggedSentence
 from training.evaluate_ner import ModelTagger, Tagger, evaluate_tagger, score_tags
+
+if TYPE_CHECKING:
+    from training.bias.result import BiasReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,39 @@ def model_tagger(model: Path | None, head: str) -> ModelTagger:
         raise CorpusError(f"{config.version} has no head '{head}'; it has {', '.join(config.heads)}")
     engine = NerEngine(BertForClinicalNER.load(bundle, config))
     return ModelTagger(config, Windower.load(bundle, config), engine, head)
+
+
+def audit_bias(model: Path | None) -> "BiasReport":
+    """The bias audit of a model, in FP32 on every machine, so that reports can be compared."""
+    from clincode.pipeline import Pipeline
+    from training.bias.audit import audit
+    from training.bias.templates import read_templates, read_variants
+
+    return audit(Pipeline.from_bundle(bundle_of(model), precision="fp32"), read_templates(), read_variants())
+
+
+def read_bias(path: Path) -> dict[str, Any]:
+    """An audit's JSON; raises ``ValueError`` where the file is something else."""
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        figures = None
+    if not isinstance(figures, dict) or not isinstance(figures.get("flags"), list):
+        raise ValueError(f"{path}: not the JSON of a bias audit")
+    return figures
+
+
+def print_bias(report: "BiasReport", previous: Mapping[str, Any] | None) -> bool:
+    """Print both tables and the flags; whether there are flags that the previous audit has not."""
+    from training.bias.report import markdown
+    from training.bias.result import new_flags
+
+    Console().print("\n".join(markdown(report)), soft_wrap=True, markup=False, highlight=False)
+    if previous is None:
+        return False
+    new = new_flags(report, previous)
+    print(f"New flags: {', '.join(new) or 'none'}")
+    return bool(new)
 
 
 def print_ner(scores: Mapping[str, Any]) -> None:

@@ -226,6 +226,38 @@ def evaluate_cases(
             report.write_text(f"# Coding cases\n\n{lines}\n", encoding="utf-8")
 
 
+@evaluate.command("bias")
+def evaluate_bias(
+    model: ModelOption = None,
+    json_out: JsonOption = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="write an HTML page with pictures, tables and pairs that differ")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="draw the differences to this file (PNG, SVG or PDF)")
+    ] = None,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="another model's --json: end with 1 where this one has a new flag")
+    ] = None,
+) -> None:
+    """The same sentences about different people: does the model answer alike, and as rightly?"""
+    with _clear_errors():
+        from cli.evaluate import audit_bias, print_bias, read_bias
+
+        known = read_bias(previous) if previous is not None else None
+        result = audit_bias(model)
+        is_worse = print_bias(result, known)
+        _write(json_out, result.to_dict())
+        if report is not None or plot is not None:
+            from training.bias.report import plot_differences, write_bias_report
+
+            if report is not None:
+                write_bias_report(report, result)
+            if plot is not None:
+                plot_differences(result, plot)
+    raise typer.Exit(1 if is_worse else 0)
+
+
 @evaluate.command("phi")
 def evaluate_phi(
     data: Annotated[
