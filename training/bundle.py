@@ -2,9 +2,10 @@
 
     python -m training.bundle MODEL_DIR OUT_DIR
 
-MODEL_DIR is a release (``manifest.json``), a checkpoint of ours (``clincode.json``) or a Hugging Face folder of a
-BERT-family token classifier (``config.json`` whose ``id2label`` names our labels). The bundle is FP16 weights, encoder
-configuration, tokenizer, ``clincode.json`` and the ICD-10-CM index.
+MODEL_DIR is a release (``manifest.json``), a checkpoint or a published artifact of ours (``clincode.json``; an
+artifact's files are checked first) or a Hugging Face folder of a BERT-family token classifier (``config.json`` whose
+``id2label`` names our labels). The bundle is FP16 weights, encoder configuration, tokenizer, ``clincode.json``, the
+ICD-10-CM index, the linker and, last, ``checksums.json``, without which nothing is served.
 """
 
 import os
@@ -27,8 +28,10 @@ from clincode.config import (
 )
 from clincode.errors import BundleError
 from clincode.icd import build_terminology
+from clincode.integrity import write_checksums
 from clincode.labels import TAG_TO_TYPE, split_label
 from training.linker_release import build_linker, newest_linker
+from training.registry.manifest import ARTIFACT_FILE, verify
 from training.release import MANIFEST_FILE, merge_release
 
 _COUNT_FROM_PADDING = {"mpnet", "roberta", "xlm-roberta", "camembert"}
@@ -59,6 +62,7 @@ def build_bundle(model: Path, out: Path) -> Path:
             if linker is not None:
                 build_linker(linker, terminology, staging / LINKER_FOLDER)
             progress.update()
+        write_checksums(staging)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(staging, out)
     finally:
@@ -68,6 +72,8 @@ def build_bundle(model: Path, out: Path) -> Path:
 
 def write_checkpoint(model: Path, out: Path) -> None:
     """The checkpoint files of any model folder, in FP16, to the folder ``out``."""
+    if (model / ARTIFACT_FILE).exists():
+        verify(model)
     if (model / MANIFEST_FILE).exists():
         merge_release(model, out)
     elif (model / MODEL_CONFIG_FILE).exists():

@@ -19,7 +19,7 @@ from clincode.labels import OUTSIDE, TAG_TO_TYPE, split_label
 from clincode.types import IntArray
 from training.confusion import NONE, entity_confusion, token_confusion
 from training.corpora import Guideline, TaggedSentence
-from training.plots import BLUE, DPI, canvas, plot_confusion
+from training.plots import BLUE, DPI, canvas, plot_confusion, plot_history
 from training.run_log import METRICS_FILE
 
 if TYPE_CHECKING:
@@ -195,16 +195,10 @@ def _errors_section(errors: Mapping[str, Sequence["ErrorInstance"]]) -> Section:
 
 def history_section(history: Sequence[Mapping[str, float]]) -> Section:
     """The curves of a run, as ``read_history`` gives them."""
-    epochs = [line["epoch"] for line in history]
-    figure, axes = canvas(7, 3, columns=2)
-    for axis, name, label in zip(axes, ("loss", "devel_f1"), ("training loss", "devel F1"), strict=True):
-        axis.plot(epochs, [line[name] for line in history], marker="o", color=_COLOURS[0])
-        axis.set(xlabel="epoch", title=label, xticks=epochs if len(epochs) <= 12 else axis.get_xticks())
-        axis.grid(color="#e3e8ee")
     rows = [[f"{line['epoch']:.0f}", f"{line['loss']:.4f}", f"{line['devel_f1']:.3f}"] for line in history]
     alt = f"Training loss and devel F1 over {len(history)} epochs"
     note = "Loss is the mean over the epoch; devel F1 is the strict micro F1 on the run's devel corpus."
-    return Section("Training", note, _png(figure), alt, [["epoch", "loss", "devel F1"], *rows])
+    return Section("Training", note, _png(plot_history(history)), alt, [["epoch", "loss", "devel F1"], *rows])
 
 
 def _examples(errors: Mapping[str, Sequence["ErrorInstance"]]) -> list[tuple[str, list[_Example]]]:

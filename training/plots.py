@@ -93,3 +93,14 @@ def plot_causes(counts: Mapping[str, int]) -> Any:
     axis.invert_yaxis()
     axis.grid(axis="x", color="#e3e8ee")
     return figure
+
+
+def plot_history(history: Sequence[Mapping[str, float]]) -> Any:
+    """Loss and devel F1 of a run by epoch; ``history`` is as ``ner_report.read_history`` gives it."""
+    epochs = [line["epoch"] for line in history]
+    figure, axes = canvas(7, 3, columns=2)
+    for axis, name, label in zip(axes, ("loss", "devel_f1"), ("training loss", "devel F1"), strict=True):
+        axis.plot(epochs, [line[name] for line in history], marker="o", color=BLUE)
+        axis.set(xlabel="epoch", title=label, xticks=epochs if len(epochs) <= 12 else axis.get_xticks())
+        axis.grid(color="#e3e8ee")
+    return figure

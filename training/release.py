@@ -7,10 +7,8 @@ carries) and ``manifest.json``, which says what it stands on, what it was traine
 the hash of the base, of the delta and of the result.
 """
 
-import hashlib
 import json
 import shutil
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,13 +20,13 @@ from clincode.config import ENCODER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, M
 from clincode.errors import BundleError
 from training.checkpoint import ADAPTER_FILE
 from training.encoders import EncoderError, encoder_folder, sha256_of
+from training.provenance import provenance
 from training.quantised_delta import Array, apply_delta, encode_adapter, encode_delta
 from training.run_config import load_run_config
 
 MANIFEST_FILE = "manifest.json"
 DELTA_FILE = "delta.safetensors"
 _ENCODER = "encoder."
-_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
 def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, Any], store: Path) -> Path:
@@ -51,6 +49,7 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
     save_file(stored, folder / DELTA_FILE)
     (folder / DELTA_FILE).chmod(0o644)
     model = ModelConfig.load(checkpoint)
+    record = provenance(config, data)
     manifest = {
         "version": config.version,
         "base": {"package": package, "sha256": sha256_of(base_folder / WEIGHTS_FILE)},
@@ -64,9 +63,9 @@ def make_release(run: Path, config_file: Path, data: Path, metrics: dict[str, An
             "temperature": model.temperature,
         },
         "training": {
-            "config": config.model_dump(mode="json"),
-            "data": _data_hashes(config, data),
-            "libraries": {name: library_version(name) for name in _LIBRARIES},
+            "config": record["config"],
+            "data": record["data"],
+            "libraries": record["code"]["libraries"],
         },
         "metrics": metrics,
     }
@@ -135,20 +134,6 @@ def _base_tensors(folder: Path) -> dict[str, Array]:
         for name, array in tensors.items()
         if not name.startswith("pooler.") and not name.endswith("position_ids")
     }
-
-
-def _data_hashes(config: Any, data: Path) -> dict[str, str]:
-    """SHA-256 of everything that training or the choice of the epoch read; a folder's is that of its files' list."""
-    paths = [*(corpus.path for corpus in config.corpora), config.devel.path]
-    return {
-        str(path): _folder_hash(data / path) if (data / path).is_dir() else sha256_of(data / path) for path in paths
-    }
-
-
-def _folder_hash(folder: Path) -> str:
-    """As ``sha256sum * | sha256sum`` gives it in that folder."""
-    lines = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(folder.iterdir()) if file.is_file()]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -3,8 +3,9 @@
     python -m training.train config/train/RUN.yaml --data ../shared/data --out runs/RUN
     torchrun --nproc_per_node=4 -m training.train config/train/RUN.yaml --data DATA --out runs/RUN
 
-The run folder holds ``metrics.jsonl``, ``last.pt`` (everything a resumed run needs; the same command resumes) and
-``best/``, the checkpoint of the epoch that scored best on devel, which ``clincode`` and ``archive.sh`` read.
+The run folder holds ``metrics.jsonl``, ``last.pt`` (everything a resumed run needs; the same command resumes),
+``provenance.json`` and ``best/``, the checkpoint of the epoch that scored best on devel, which ``clincode``,
+``clincode registry publish`` and ``archive.sh`` read.
 """
 
 import math
@@ -35,6 +36,7 @@ from training.encoders import encoder_folder
 from training.evaluate_ner import ModelTagger, evaluate_tagger
 from training.lora import add_lora
 from training.objective import Objective
+from training.provenance import provenance, write_provenance
 from training.run_config import CorpusConfig, RunConfig, load_run_config
 from training.run_log import RunLog
 from training.soft_labels import STATES, load_soft_labels
@@ -57,7 +59,13 @@ def main(
         run = run.model_copy(update={"seed": seed})
     world = World.join()
     try:
-        Trainer(run, data, out, world).train()
+        trainer = Trainer(run, data, out, world)
+        try:
+            trainer.train()
+        except BaseException:
+            if trainer.log:
+                trainer.log.close(failed=True)
+            raise
     finally:
         world.leave()
 
@@ -117,7 +125,7 @@ class Trainer:
         self.precision = _precision(run.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == torch.float16)
         self.steps_an_epoch = len(self._steps(0))
-        self.log = RunLog(out, run.model_dump(mode="json"), self.steps_an_epoch) if world.rank == 0 else None
+        self.log = self._begin_log(data) if world.rank == 0 else None
         total = self.steps_an_epoch * run.epochs
         self.scheduler = get_linear_schedule_with_warmup(self.optimizer, round(run.warmup * total), total)
         self.epoch, self.step, self.best_f1, self.best_epoch, self.loss_sum = 0, 0, -1.0, 0, 0.0
@@ -143,6 +151,11 @@ class Trainer:
             self.best_epoch = int(best_epoch)
         if self.log:
             self.log.close()
+
+    def _begin_log(self, data: Path) -> RunLog:
+        record = provenance(self.run, data)
+        write_provenance(self.out, record)
+        return RunLog(self.out, record, self.steps_an_epoch)
 
     def _released(self) -> BertForClinicalNER:
         """The network that is scored and kept: the running average of the weights where there is one."""

@@ -24,6 +24,7 @@ from clincode.config import LINKER_FOLDER, SERVING_HEAD, TERMINOLOGY_FILE, Model
 from clincode.decode import BioDecoder, token_entropy, with_doses, without_lead_ins
 from clincode.errors import AnalysisError
 from clincode.icd import Coder, IcdLinker, LinkingModel, Mention, Terminology, own_names, with_names
+from clincode.integrity import verify_bundle
 from clincode.labels import OUTSIDE, EntityType
 from clincode.model import BertForClinicalNER, MentionEncoder, NerEngine
 from clincode.phi import find_identifiers, masked
@@ -83,8 +84,9 @@ class Pipeline:
         """The pipeline of a bundle: configuration, tokenizer, weights and terminology in one folder.
 
         Raises:
-            BundleError: a file is missing, damaged or does not fit; the message names it.
+            BundleError: a file is missing, changed since the bundle was built, or does not fit; the message names it.
         """
+        verify_bundle(folder)
         config = ModelConfig.load(folder)
         engine = NerEngine(BertForClinicalNER.load(folder, config), device=device, precision=precision)
         linker = load_linker(folder, device=device, precision=engine.precision)

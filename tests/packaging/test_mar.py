@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from clincode.errors import BundleError
+from clincode.pipeline import Pipeline
+
 NAME = "bert-clinical-ner"
 
 PREDICT = """
@@ -70,8 +73,8 @@ def test_only_what_serving_needs_is_in_it(archive: Path) -> None:
         names = packed.namelist()
     top = {name.split("/")[0] for name in names}
     assert top == {
-        "MAR-INF", "clincode", "clincode.json", "clincode_handler.py", "config.json", "icd10cm.json.gz",
-        "linker", "model-config.yaml", "model.safetensors", "source.sha256", "tokenizer.json",
+        "MAR-INF", "checksums.json", "clincode", "clincode.json", "clincode_handler.py", "config.json",
+        "icd10cm.json.gz", "linker", "model-config.yaml", "model.safetensors", "source.sha256", "tokenizer.json",
     }  # fmt: skip
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "test" in name.lower()] == []
 
@@ -109,3 +112,41 @@ def test_manifest_names_handler_and_version(folder: Path) -> None:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.safetensors",
+        "linker/icd_linker.safetensors",
+        "icd10cm.json.gz",
+        "clincode/resources/context_cues.tsv",
+        "clincode_handler.py",
+        "model-config.yaml",
+        "checksums.json",
+    ],
+)
+def test_one_changed_byte_in_the_archive_keeps_a_worker_from_starting(
+    archive: Path, folder: Path, tmp_path: Path, name: str
+) -> None:
+    tampered = tmp_path / "tampered.mar"
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(tampered, "w") as new:
+        for member in old.infolist():
+            data = bytearray(old.read(member))
+            if member.filename == name:
+                data[len(data) // 2] ^= 1
+            new.writestr(member, bytes(data))
+    with zipfile.ZipFile(tampered) as packed:
+        packed.extractall(tmp_path / "unpacked")
+    with pytest.raises(BundleError) as refusal:
+        Pipeline.from_bundle(tmp_path / "unpacked")
+    assert name in str(refusal.value)
+    assert "was changed" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_nothing_is_listed_that_the_archive_has_not(folder: Path) -> None:
+    listed = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))["files"]
+    packed = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    loose = {name for name in packed - set(listed) if "__pycache__" not in name}
+    assert loose == {"checksums.json", "MAR-INF/MANIFEST.json"}

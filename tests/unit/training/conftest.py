@@ -1,6 +1,7 @@
 """A tiny untrained tagger, its tokenizer and a tiny encoder, for what needs a network and not a good one; a small list
 of codes, and notes as the pipeline would have coded them."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from clincode.labels import EntityType, bio_labels
 from clincode.model import BertForClinicalNER
 from clincode.types import Analysis, Assertion, CodeCandidate, Entity, Note, NoteCode, Span
 from training.evaluate_coding import CodedNote, Scored
+
+# Runs of tests, in processes of their own too, are not tracked unless a test is about that.
+os.environ["CLINCODE_MLFLOW"] = "off"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 LABEL_NAMES = bio_labels(("Chemical", "Disease"))
 
