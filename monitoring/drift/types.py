@@ -108,7 +108,7 @@ class TypeMoments:
 @dataclass(frozen=True, slots=True)
 class TypeTest:
     """``p`` is the corrected one, by which to judge; ``p_uncorrected`` is Pearson's, to be seen beside it.
-    ``cramers_v`` is 0.1 for a small, 0.3 for a middling and 0.5 for a large difference by rule of thumb (Cohen 1988)."""
+    ``cramers_v`` is 0.1 for a small, 0.3 for a middling and 0.5 for a large difference by rule of thumb (Cohen)."""
 
     p: float
     statistic: float
