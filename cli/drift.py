@@ -65,17 +65,20 @@ def status(
         Path | None,
         typer.Option("--labels", envvar="CLINCODE_DRIFT_LABELS", help="a folder of weekly scores, 2026-W48.json"),
     ] = None,
+    word_limit: Annotated[
+        float, typer.Option("--word-limit", envvar="CLINCODE_DRIFT_WORD_LIMIT", help="of the divergence of words")
+    ] = 0.15,
     as_json: Annotated[bool, typer.Option("--json", help="the whole report as JSON")] = False,
 ) -> None:
     """Say what has drifted since when, as of the state last kept. Ends with 1 where there is an alert."""
     from cli.gateway import clear_errors
 
     with clear_errors():
-        from monitoring.drift.monitor import DriftMonitor
+        from monitoring.drift.monitor import DriftMonitor, Limits
         from monitoring.drift.reference import read_reference
         from monitoring.drift.store import read_label_weeks, read_state
 
-        monitor = DriftMonitor(read_reference(reference))
+        monitor = DriftMonitor(read_reference(reference), Limits(word_kl=word_limit))
         if state is not None and (kept := read_state(state)) is not None:
             monitor.restore(kept)
         if labels is not None:

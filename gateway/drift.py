@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from gateway.settings import Settings
 from monitoring.drift.answers import outside_share
 from monitoring.drift.labels import LabelWeek
-from monitoring.drift.monitor import DriftMonitor, Report
+from monitoring.drift.monitor import DriftMonitor, Limits, Report
 from monitoring.drift.reference import read_reference
 from monitoring.drift.store import read_label_weeks, read_state, write_state
 
@@ -102,7 +102,8 @@ class DriftWatch:
         self._monitor: DriftMonitor | None = None
         self._saved_notes, self._saved_at, self._labels_at = 0, time.monotonic(), -math.inf
         if settings.drift_reference is not None:
-            self._monitor = DriftMonitor(read_reference(settings.drift_reference))
+            limits = Limits(word_kl=settings.drift_word_limit)
+            self._monitor = DriftMonitor(read_reference(settings.drift_reference), limits)
             self._metrics = DriftMetrics(registry)
 
     def start(self) -> None:

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Where the drift monitor keeps its counts, so that a restart loses none; of this process alone."""
     drift_save_minutes: float = Field(5.0, gt=0)
     """After which the state is kept at the latest, where notes came in."""
+    drift_word_limit: float = Field(0.15, gt=0)
+    """Of the divergence of words, in nats, beyond which it is an alert."""
     drift_labels: Path | None = None
     """A folder of weekly scores, 2026-W48.json (``clincode feedback score --json``)."""
 

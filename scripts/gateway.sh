@@ -7,7 +7,8 @@
 #   scripts/gateway.sh clincode ARG…   run `clincode ARG…` with this deployment's settings, e.g.
 #                                      scripts/gateway.sh clincode gateway login --user maria --role supervisor
 #
-# Everything it writes goes into .run/ (or $CLINCODE_RUN_DIR): gateway.db, secrets/, gateway.env, logs/gateway.log.
+# Everything it writes goes into .run/ (or $CLINCODE_RUN_DIR): gateway.db, secrets/, gateway.env, drift.npz,
+# logs/gateway.log.
 # Settings are CLINCODE_… variables (gateway/settings.py); CLINCODE_GATEWAY_PORT is 8000 unless told otherwise.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -29,6 +30,9 @@ settings() {
   export CLINCODE_INFERENCE_KEY_FILE="${CLINCODE_INFERENCE_KEY_FILE:-$RUN/key_file.json}"
   export CLINCODE_INFERENCE_URL="${CLINCODE_INFERENCE_URL:-$("$ROOT/scripts/serve.sh" address inference)/predictions/bert-clinical-ner}"
   export CLINCODE_GATEWAY_PORT="${CLINCODE_GATEWAY_PORT:-8000}"
+  export CLINCODE_DRIFT_REFERENCE="${CLINCODE_DRIFT_REFERENCE:-$ROOT/config/drift-reference.json}"
+  export CLINCODE_DRIFT_STATE="${CLINCODE_DRIFT_STATE:-$RUN/drift.npz}"
+  export CLINCODE_DRIFT_LABELS="${CLINCODE_DRIFT_LABELS:-$RUN/drift-labels}"
   URL="http://${CLINCODE_GATEWAY_HOST:-127.0.0.1}:$CLINCODE_GATEWAY_PORT"
 }
 

@@ -11,6 +11,7 @@ from drift_samples import MONDAY, NEW, OLD, WEEK, small_reference, types_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clincode.phi.names import name_lists
 from monitoring.drift.answers import Answers, outside_share, stability_index
 from monitoring.drift.labels import LabelWeek
 from monitoring.drift.monitor import WEEKS, DriftMonitor, week_of
@@ -193,6 +194,17 @@ def test_a_reference_is_the_same_from_its_file(reference: Reference, tmp_path: P
     path.write_text("[]")
     with pytest.raises(ValueError, match="not a reference"):
         read_reference(path)
+
+
+def test_the_reference_that_is_shipped_names_ordinary_words_alone(root: Path) -> None:
+    reference = read_reference(root / "config" / "drift-reference.json")
+    words = reference.words.vocabulary.words
+    assert len(words) > 3000
+    assert reference.answers is not None
+    assert reference.answers.notes >= 400
+    lists = name_lists()
+    assert [word for word in words if lists.is_listed(word) or any(char.isdigit() for char in word)] == []
+    assert (root / "config" / "drift-reference.json").stat().st_size < 100_000
 
 
 @pytest.mark.parametrize(
