@@ -29,6 +29,7 @@ from gateway.storage.tables import AuditRow, DeliveryRow, NoteRow
 URL = "http://127.0.0.1:8000"
 SECRET = "a secret of the tests, which is long enough"
 PATIENCE_SECONDS = 15.0
+_FOLDER = tempfile.TemporaryDirectory(prefix="clincode-gateway-")
 
 
 @dataclass
@@ -91,7 +92,7 @@ class GatewaySite:
 @cache
 def _migrated() -> Path:
     """An empty database with all tables, to be copied: making them takes longer than most tests."""
-    path = Path(tempfile.mkdtemp(prefix="clincode-gateway-")) / "gateway.db"
+    path = Path(_FOLDER.name) / "gateway.db"
     database = Database(f"sqlite:///{path}")
     database.migrate()
     database.close()
