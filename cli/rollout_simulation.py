@@ -1,5 +1,6 @@
 """``clincode rollout simulate``: the runs, their table and their picture."""
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -37,7 +38,7 @@ def simulated(seeds: int, only: str | None = None) -> dict[str, Any]:
     plans: dict[str, CanaryPlan | AbPlan] = {"canary": CanaryPlan(), "ab": AbPlan()}
     figures: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": platform.machine(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "site": asdict(site),
         "sd": round(spread(site), 4),
     }
