@@ -42,7 +42,8 @@ class Store(Protocol):
     def url(self) -> str: ...
 
     def keys(self, prefix: str = "") -> list[StoredKey]:
-        """Every key that begins so, in order; half-written ones are never among them."""
+        """Every key that begins so, in order. What a writer that was killed left in a folder is among them, under a
+        name of its own."""
         ...
 
     def read(self, key: str) -> bytes: ...
@@ -98,7 +99,7 @@ class FolderStore:
         found = []
         for path in self._folder.rglob("*"):
             name = path.relative_to(self._folder).as_posix()
-            if name.startswith(prefix) and not path.name.startswith(_PARTIAL):
+            if name.startswith(prefix):
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                     status = path.stat()
                     if path.is_file():
@@ -131,14 +132,13 @@ class FolderStore:
             with self._said(key):
                 path = self._folder / key
                 path.unlink(missing_ok=True)
-                for parent in path.parents:
-                    if parent == self._folder or not parent.is_dir() or any(parent.iterdir()):
-                        break
-                    parent.rmdir()
+                with contextlib.suppress(OSError):  # until a folder is not empty
+                    for parent in path.relative_to(self._folder).parents[:-1]:
+                        (self._folder / parent).rmdir()
 
     @contextlib.contextmanager
     def _partial(self, key: str) -> Iterator[Path]:
-        """A file beside the key under a name that is never listed."""
+        """A file beside the key; ``prune`` finds it where its writer was killed."""
         folder = (self._folder / key).parent
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_PARTIAL, dir=folder)

@@ -1,6 +1,9 @@
 """Artifacts in a folder and in a bucket: what is published comes back byte for byte, or does not come at all."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,7 @@ from clincode.errors import BundleError
 from training.bundle import write_checkpoint
 from training.registry.artifact import digest, fetch, prune, publish, read_manifest, verify, versions
 from training.registry.manifest import Manifest
-from training.registry.store import RegistryError, Store
+from training.registry.store import RegistryError, Store, open_store
 
 Publish = Callable[..., Manifest]
 
@@ -236,3 +239,29 @@ def test_a_pruned_version_is_gone_even_where_pruning_is_cut_off(
             prune(place.store)
     assert deleted == [f"{NAME}1.0.0/artifact.json"]
     assert numbers(place.store) == [f"1.{minor}.0" for minor in range(1, 6)]
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_that_pruning_does_not_find(
+    checkpoint: Path, published: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import os, shutil, signal, sys; from pathlib import Path\n"
+        "from training.registry import store; from training.registry.artifact import publish\n"
+        "store._flush = lambda path: os.kill(os.getpid(), signal.SIGKILL) if DONE else DONE.append(1)\n"
+        "DONE = []\n"
+        "publish(Path(sys.argv[1]), store.open_store(sys.argv[2]), version=sys.argv[3], training_config={},"
+        " data_hashes={})"
+    )
+    place = Place(open_store(str(tmp_path / "artifacts")))
+    command = [sys.executable, "-c", code, str(checkpoint), place.store.url, f"{NAME}1.0.0"]
+    assert subprocess.run(command, check=False, timeout=120, capture_output=True).returncode == -signal.SIGKILL
+    assert len(place.names()) == 2
+    assert versions(place.store) == []
+    whole = published(place.store, "1.0.0")
+    later = time.time() + 25 * 3600
+    monkeypatch.setattr(artifact_module.time, "time", lambda: later)
+    prune(place.store)
+    assert len(place.names()) == len(whole.files) + 1
+    assert [path.name for path in (tmp_path / "artifacts" / f"{NAME}1.0.0").iterdir() if path.is_dir()] == [
+        whole.publication
+    ]
