@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,7 +17,19 @@ from gateway.security.discovery import Discovery, is_safe
 from gateway.security.permissions import Role
 from gateway.security.tokens import role_of, user_of
 
-NOW = int(time.time())
+
+@dataclass(frozen=True)
+class FromNow:
+    """Seconds from the moment when the test runs, which may be long after it was collected."""
+
+    seconds: int
+
+
+def resolved(changes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: int(time.time()) + value.seconds if isinstance(value, FromNow) else value
+        for name, value in changes.items()
+    }
 
 
 @pytest.fixture
@@ -81,24 +94,24 @@ def test_elliptic_signatures_are_taken(guarded: Site, issuer: FakeIssuer, alg: s
     [
         {"iss": "https://evil.example"}, {"iss": None}, {"iss": ["x"]}, {"iss": ""},
         {"aud": "another"}, {"aud": ["another", "account"]}, {"aud": None}, {"aud": []}, {"aud": 7},
-        {"exp": NOW - 60}, {"exp": None}, {"exp": "tomorrow"}, {"exp": 0},
-        {"nbf": NOW + 600}, {"iat": NOW + 600},
+        {"exp": FromNow(-60)}, {"exp": None}, {"exp": "tomorrow"}, {"exp": 0},
+        {"nbf": FromNow(600)}, {"iat": FromNow(600)},
         {"sub": None}, {"sub": ""}, {"sub": 7},
         {"nonce": "n"}, {"at_hash": "h"}, {"typ": "ID"},
     ],
     ids=str,
 )  # fmt: skip
 def test_claims_that_are_not_right(guarded: Site, issuer: FakeIssuer, changes: dict[str, Any]) -> None:
-    token = issuer.sign(issuer.claims(roles=["admin"], **changes))
+    token = issuer.sign(issuer.claims(roles=["admin"], **resolved(changes)))
     response = guarded.client.get("/api/v1/predict", headers=bearer(token))
     assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize(
-    "changes", [{"aud": ["account", "clincode"]}, {"typ": "Bearer", "nonce": "n"}, {"exp": NOW - 5 + 30}], ids=str
+    "changes", [{"aud": ["account", "clincode"]}, {"typ": "Bearer", "nonce": "n"}, {"exp": FromNow(25)}], ids=str
 )
 def test_claims_that_are_right(guarded: Site, issuer: FakeIssuer, changes: dict[str, Any]) -> None:
-    assert status_of(guarded, issuer.sign(issuer.claims(roles=["admin"], **changes))) == 200
+    assert status_of(guarded, issuer.sign(issuer.claims(roles=["admin"], **resolved(changes)))) == 200
 
 
 def forged(issuer: FakeIssuer) -> dict[str, str]:
