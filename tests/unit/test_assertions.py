@@ -113,6 +113,11 @@ def test_certainty_and_its_trigger(text: str, mention: str, certainty: str, trig
         ("Monitor for bleeding.", "bleeding", "hypothetical"),
         ("Heparin for DVT prophylaxis.", "DVT", "hypothetical"),
         ("An old man with gout.", "gout", "current"),
+        ("A 29-year-old Asian man with ankle pain.", "ankle pain", "current"),
+        ("A 34-year-old transgender woman with gout.", "gout", "current"),
+        ("54 year old M w/ DVT.", "DVT", "current"),
+        ("This 3-month-old infant has fever.", "fever", "current"),
+        ("MRI shows an old infarct.", "infarct", "historical"),
         ("Compared with the prior study, effusion is larger.", "effusion", "current"),
     ],
 )
