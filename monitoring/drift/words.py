@@ -83,11 +83,11 @@ class Vocabulary:
 
     def _other(self, word: str) -> int:
         first = len(self.words)
-        if any(char.isdigit() for char in word):
+        if not word.isalpha() and any(map(str.isdigit, word)):
             return first + _KINDS.index(NUMBER)
-        if _MASK.fullmatch(word):
+        if word[0] == "x" and _MASK.fullmatch(word):
             return first + _KINDS.index(MASK)
-        return first + len(_KINDS) + zlib.crc32(word.encode()) % self.hashed
+        return first + len(_KINDS) + zlib.crc32(word.encode(errors="surrogatepass")) % self.hashed
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ VOCABULARY = Vocabulary(("the", "fever", "pain"), hashed=4)
         ("Mr. Xxxxx Xxx-Xxxx", {None: 1, MASK: 2}),
         ("", {}),
         ("x rays", {None: 2}),
+        ("5 cm³, m²", {NUMBER: 3}),
+        ("\ud800lone", {None: 1}),
     ],
 )
 def test_every_word_has_a_column(text: str, expected: dict[str | None, int]) -> None:
