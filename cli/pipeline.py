@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from training.pipeline.state import Trigger
+
 pipeline_app = typer.Typer(
     help="Retrain: validation, training, gates, bias audit, release, canary.", no_args_is_help=True
 )
@@ -22,7 +24,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="the run's folder; defau
 def run(
     config: Annotated[Path, typer.Option("--config", help="the pipeline's YAML")],
     out: Out = None,
-    trigger: Annotated[str, typer.Option(help="hand, schedule or drift: recorded with the run")] = "hand",
+    trigger: Annotated[Trigger, typer.Option(help="what began it: recorded with the run")] = Trigger.HAND,
     reason: Annotated[str, typer.Option(help="why now, e.g. the drift alert; recorded")] = "",
     until: Annotated[str | None, typer.Option(help="the last step to run")] = None,
     deployment: Annotated[
@@ -40,21 +42,18 @@ def run(
         from training.pipeline.run import STEPS, run_pipeline, verdict_rows
         from training.pipeline.runner import step_table
         from training.pipeline.settings import load_pipeline_config
-        from training.pipeline.state import Status, Trigger, read_state
+        from training.pipeline.state import Status, read_state
+        from training.run_config import ConfigError
 
         pipeline = load_pipeline_config(config)
         folder = out or Path("runs") / "pipeline" / pipeline.name
-        if trigger not in set(Trigger):
-            raise ValueError(f"--trigger must be one of {', '.join(Trigger)}")
         if until is not None and until not in STEPS:
-            raise ValueError(f"--until must be one of {', '.join(STEPS)}")
+            raise ConfigError(f"--until must be one of {', '.join(STEPS)}")
         start = _start_canary if deployment else None
     console = Console()
     try:
         with _clear_errors():
-            result = run_pipeline(
-                pipeline, folder, trigger=Trigger(trigger), reason=reason, until=until, start_canary=start
-            )
+            result = run_pipeline(pipeline, folder, trigger=trigger, reason=reason, until=until, start_canary=start)
     except typer.Exit:
         raise
     except Exception as error:
