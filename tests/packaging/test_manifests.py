@@ -396,12 +396,13 @@ def test_the_routing_file_is_one_and_leads_to_services(manifests: list[Manifest]
         assert target.key_file == Path("/run/secrets/inference/key_file.json")
 
 
-def test_torchserves_configuration_in_a_pod_differs_in_one_address() -> None:
+def test_torchserves_configuration_in_a_pod_differs_in_two_settings() -> None:
     def lines(path: Path) -> set[str]:
         return {line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")}
 
     usual, pod = lines(ROOT / "config/config.properties"), lines(KUBERNETES / "inference/config.properties")
-    assert usual ^ pod == {"metrics_address=http://127.0.0.1:8082", "metrics_address=http://0.0.0.0:8082"}
+    assert usual - pod == {"metrics_address=http://127.0.0.1:8082", "token_expiration_min=43200"}
+    assert pod - usual == {"metrics_address=http://0.0.0.0:8082", "token_expiration_min=5256000"}
 
 
 # --- images and compose
