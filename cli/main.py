@@ -11,7 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from cli.codes import codes
+from cli.drift import drift_app
 from cli.feedback import feedback_app
+from cli.pipeline import pipeline_app
+from cli.registry import registry_app
+from cli.rollout import rollout_app
 from cli.service import gateway_app
 from clincode.types import NoteType
 
@@ -20,8 +24,15 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(help="Score a model on annotated data.", no_args_is_help=True)
 app.add_typer(evaluate, name="evaluate")
-app.add_typer(gateway_app, name="gateway")
-app.add_typer(feedback_app, name="feedback")
+for name, group in (
+    ("gateway", gateway_app),
+    ("feedback", feedback_app),
+    ("pipeline", pipeline_app),
+    ("registry", registry_app),
+    ("rollout", rollout_app),
+    ("drift", drift_app),
+):
+    app.add_typer(group, name=name)
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="model folder; default: the newest release")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="write the figures to this file")]
