@@ -51,8 +51,8 @@ def publish(
     """Make ``model_dir`` (a release, a checkpoint or a Hugging Face folder) the version ``version`` of the store.
 
     The artifact's ``clincode.json`` names ``version``, whatever training called the model, so that every answer says
-    which artifact gave it. ``evaluation`` is a file or a folder; ``code`` is what trained the model, by default what
-    publishes it. The version shows only when all of it is there.
+    which artifact gave it. ``evaluation`` is a file or a folder; ``code`` is what trained the model, as ``provenance``
+    has it; what publishes it is noted too. The version shows only when all of it is there.
 
     Raises:
         RegistryError: the version is there already, or the store cannot be reached.
@@ -75,7 +75,7 @@ def publish(
             sums_of(folder, file_names(folder)),
             training_config,
             data_hashes,
-            code_version() if code is None else code,
+            {"trained_by": None if code is None else dict(code), "published_by": code_version()},
             notes,
         )
         document = manifest.to_bytes()

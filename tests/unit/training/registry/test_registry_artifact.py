@@ -58,7 +58,8 @@ def test_an_artifact_holds_all_that_belongs_to_it(place: Place, checkpoint: Path
     assert document["training_config"] == {"epochs": 4, "lora": None}
     assert document["data_hashes"] == {"maccrobat/train": "cd" * 32}
     assert document["notes"] == "ähnlich"
-    assert {"clincode", "libraries"} <= set(document["code"])
+    assert document["code"]["trained_by"] is None
+    assert {"clincode", "libraries"} <= set(document["code"]["published_by"])
 
 
 def test_the_model_answers_under_the_name_of_its_artifact(

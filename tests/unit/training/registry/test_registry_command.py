@@ -40,7 +40,8 @@ def test_from_a_run_to_a_checked_folder(trained: Path, store: Path, tmp_path: Pa
     assert f"sha256:{listed[0]['sha256']}" == first[1]
     assert "first" in call("list").stdout.splitlines()[0]
     shown = json.loads(call("show", first[0]).stdout)
-    assert (shown["training_config"], shown["data_hashes"], shown["code"]) == tuple(RECORD.values())
+    record = (shown["training_config"], shown["data_hashes"], shown["code"]["trained_by"])
+    assert record == tuple(RECORD.values())
     out = tmp_path / "fetched"
     call("fetch", first[0], "--to", out, "--sha256", first[1])
     assert "v0.1.0, unchanged" in call("verify", out).stdout
