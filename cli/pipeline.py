@@ -37,6 +37,7 @@ def run(
     Exit code 1: stopped by validation or gates; 2: not usable as given; 3: a step failed.
     """
     with _clear_errors():
+        _need_packages()
         from rich.console import Console
 
         from training.pipeline.run import STEPS, run_pipeline, verdict_rows
@@ -106,6 +107,17 @@ def judge_figures(
         verdicts = judge(read_gates(gates), figures.get("evidence", figures))
         _print_verdicts([asdict(row) for row in verdicts.rows])
     raise typer.Exit(0 if verdicts.passed else STOPPED)
+
+
+def _need_packages() -> None:
+    """Now, and not when the training is over."""
+    from importlib.util import find_spec
+
+    from training.run_config import ConfigError
+
+    missing = [name for name in ("nervaluate", "yaml", "jinja2", "matplotlib", "structlog") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"the pipeline needs {', '.join(missing)}: pip install 'clincode[training,reports,gateway]'")
 
 
 def _print_verdicts(rows: list[dict[str, object]]) -> None:

@@ -97,7 +97,9 @@ def _tiles(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     total = sum(sum(count.values()) for count in figures["errors"]["kinds"].values())
     tiles.append(("critical errors", str(critical), f"of {total}"))
     bias = figures.get("bias")
-    tiles.append(("bias flags", str(len(bias["flags"])) if bias else "–", "" if bias else "not audited"))
+    new = figures.get("new_bias_flags")
+    compared = "not compared" if new is None else f"{len(new)} that production has not"
+    tiles.append(("bias flags", str(len(bias["flags"])) if bias else "–", compared if bias else "not audited"))
     latency, size = figures.get("latency"), figures.get("size_gb")
     tiles.append(("p95", f"{latency['p95']:.0f} ms" if latency else "–", "a note" if latency else "not measured"))
     tiles.append(("size", f"{size * 1000:.0f} MB" if size else "–", "" if size else "not measured"))

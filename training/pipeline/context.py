@@ -7,7 +7,7 @@ from pathlib import Path
 from clincode.config import MODEL_CONFIG_FILE, ModelConfig
 from clincode.errors import BundleError
 from training.pipeline.settings import PipelineConfig
-from training.pipeline.state import RunState
+from training.pipeline.state import RunError, RunState
 from training.registry.artifact import fetch, versions
 from training.registry.store import Store, open_store
 from training.registry.versions import Version, next_version, parsed
@@ -84,15 +84,25 @@ class Run:
 
     def settle(self) -> None:
         """Decide once for the whole run what it goes on from and what the new version is called: a registry that gets
-        the new version must not change either when the run is started again."""
-        if "version" in self.state.facts:
+        the new version must not change either when the run is started again.
+
+        Raises:
+            RunError: the configuration now names another previous model, or another variant.
+        """
+        facts = self.state.facts
+        if "version" in facts:
+            variant = Version.parse(facts["version"]).variant
+            other = self.config.previous is not None and str(self.config.previous) != facts["previous"]
+            if other or variant != self.config.packaging.variant:
+                made = f"this run makes {facts['version']} from {facts['previous']}"
+                raise RunError(f"{self.folder}: {made}; the configuration says otherwise now: give another --out")
             return
         published = versions(self.store)
         previous = self.config.previous or _newest(self.store, published, self.folder)
         known = [*published, *parsed([version_of(previous)])]
-        self.state.facts["previous"] = str(previous)
-        self.state.facts["previous_version"] = version_of(previous)
-        self.state.facts["version"] = str(next_version(known, "minor", self.config.packaging.variant))
+        facts["previous"] = str(previous)
+        facts["previous_version"] = version_of(previous)
+        facts["version"] = str(next_version(known, "minor", self.config.packaging.variant))
         self.state.save(self.folder)
 
 

@@ -97,7 +97,7 @@ def bias_step(run: Run) -> Step:
         before = judge(gates, figures["evidence"], stage="evaluation")
         _report(run, {**figures, "bias": report, "new_bias_flags": flags}, [before, verdicts], run.folder)
         outputs = [run.bias, run.bias.with_name("gates.json"), run.report]
-        return Outcome(outputs, f"{_summary(verdicts)}; {len(report['flags'])} flags in all", verdicts.passed)
+        return Outcome(outputs, f"{_summary(verdicts)}; flags in all: {len(report['flags'])}", verdicts.passed)
 
     return Step("bias audit", inputs, execute)
 
@@ -203,7 +203,7 @@ def _report(run: Run, figures: dict[str, Any], verdicts: Sequence[Verdicts], pic
 
 def _summary(verdicts: Verdicts) -> str:
     if verdicts.passed:
-        return f"{len(verdicts.rows)} gates hold"
+        return "1 gate holds" if len(verdicts.rows) == 1 else f"{len(verdicts.rows)} gates hold"
     return f"failed: {', '.join(verdicts.failures)}"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from training.pipeline.releasing import canary_step, packaging_step
 from training.pipeline.run import STEPS, run_pipeline
 from training.pipeline.runner import Outcome, Step
 from training.pipeline.settings import load_pipeline_config
-from training.pipeline.state import RunState, Status, Trigger, digest_of, read_state
+from training.pipeline.state import RunError, RunState, Status, Trigger, digest_of, read_state
 from training.registry.artifact import versions
 from training.registry.store import RegistryError, open_store
 from training.release import merge_release
@@ -235,6 +236,15 @@ def test_a_registry_that_has_got_the_version_does_not_change_what_the_run_settle
     assert again.version == "bert-clinical-ner-v0.4.0"
     other = started(judged.folder / "other", judged.folder.parent / "pipeline.yaml")
     assert other.version == "bert-clinical-ner-v0.4.0"  # its own registry is empty
+
+
+def test_another_previous_model_is_another_run(make_config: Any, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    started(tmp_path / "run", make_config())
+    other = shutil.copytree(tiny_checkpoint, tmp_path / "other")
+    with pytest.raises(RunError, match="give another --out"):
+        started(tmp_path / "run", make_config(previous=str(other)))
+    with pytest.raises(RunError, match="give another --out"):
+        started(tmp_path / "run", make_config(packaging={"variant": "base"}))
 
 
 def staged(run: Run) -> Run:
