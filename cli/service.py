@@ -39,7 +39,7 @@ def purge(
     days: Annotated[int | None, typer.Option(min=1, help="default: CLINCODE_RETENTION_DAYS")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say how many notes it would be")] = False,
 ) -> None:
-    """Delete notes, and all that hangs on them, that were received too long ago. A running gateway does so every hour."""
+    """Delete notes received too long ago, with all that hangs on them. A running gateway does so every hour."""
     with clear_errors():
         from gateway.security.permissions import Principal, Role
         from gateway.services import Services
