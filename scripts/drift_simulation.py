@@ -369,14 +369,17 @@ def draw_figures(results: dict[str, Any], out: Path) -> None:
     calm.hist(found["no_drift_values"], bins=40, color="0.4")
     calm.axvline(found["no_drift"][str(WINDOW_NOTES)]["q99"], color="tab:blue", label="99% of windows")
     calm.axvline(found["limit"], color="tab:red", label=f"limit {found['limit']}")
-    calm.set(title="nothing has drifted (CodiEsp)", xlabel="KL, nats", ylabel="windows", xlim=(0, None))
+    calm.set(title="nothing has drifted (CodiEsp)", xlabel="KL, nats", ylabel="windows", xscale="log", xlim=(0.01, 0.2))
+    ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
+    calm.set_xticks(ticks, [str(tick) for tick in ticks])
+    calm.minorticks_off()
     calm.legend()
     for stream in found["streams"]:
         style = "-" if stream["to"] == "bc5cdr" else "--"
         at = CHECK_EVERY * (1 + np.arange(len(stream["curve"])))
         colour = f"C{MIXES.index(stream['mix'])}"
         shift.plot(at, stream["curve"], style, color=colour, label=f"{stream['mix']:.0%} {stream['to']}")
-    shift.axhline(found["limit"], color="tab:red")
+    shift.axhline(found["limit"], color="0.5", linestyle=":", label=f"limit {found['limit']}")
     shift.set(title="from CodiEsp to other text", xlabel="notes since", ylabel="KL, nats", ylim=(0, None))
     shift.legend(fontsize="small")
     for name, label in (("p", "corrected"), ("p_uncorrected", "Pearson")):
@@ -386,7 +389,7 @@ def draw_figures(results: dict[str, Any], out: Path) -> None:
     alarms.legend()
     at, held = np.array(results["memory"]["rss"]).T
     rss.plot(at / 1e6, held / 2**20)
-    rss.set(title="resident memory", xlabel="million notes", ylabel="MiB", ylim=(0, None))
+    rss.set(title="resident memory", xlabel="million notes", ylabel="MiB", ylim=(0, 1.3 * held.max() / 2**20))
     figure.savefig(out, dpi=110)
 
 
