@@ -36,6 +36,7 @@ def main(
     bias: Annotated[Path | None, typer.Option(help="JSON of a bias audit of this model")] = None,
     run: Annotated[Path | None, typer.Option(help="folder of the run, whose curves are shown")] = None,
     runs: Annotated[int, typer.Option(min=1, help="notes that are timed")] = 100,
+    remark: Annotated[str, typer.Option(help="shown with the times")] = "",
     again: Annotated[bool, typer.Option("--again", help="take the scores from the JSON that is there")] = False,
     out: Annotated[Path, typer.Option(help="folder of the report")] = ROOT / "docs" / "models",
 ) -> None:
@@ -46,6 +47,7 @@ def main(
     file = out / f"{name}.json"
     figures = json.loads(file.read_text(encoding="utf-8")) if again else scores(model, data)
     figures["latency"] = latency_figures(Pipeline.from_bundle(bundle), [NOTE.read_text(encoding="utf-8")], runs=runs)
+    figures["latency"]["remark"] = remark
     figures |= {"size_gb": size_gb(bundle), "machine": machine(), "latency_date": date.today().isoformat()}
     if bias is not None:
         figures["bias"] = json.loads(bias.read_text(encoding="utf-8"))
@@ -54,7 +56,8 @@ def main(
     if run is not None:
         figures["history"] = read_history(run)
     figures["gates"] = verdicts(figures)
-    file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    kept = {key: value for key, value in figures.items() if key != "bias"}  # it has a file of its own
+    file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write_report(figures, out / f"{name}.html", main_figure=out / f"{name}.png")
     size = (out / f"{name}.html").stat().st_size / 1e6
     typer.echo(f"{out / name}.html: {size:.2f} MB, temperature {figures['calibration']['temperature']:g}")

@@ -60,7 +60,8 @@ def type_f1(scores: Mapping[str, Any]) -> dict[str, float | None]:
 
 def latency_figures(pipeline: Pipeline, texts: Sequence[str], *, runs: int = 100) -> dict[str, Any]:
     """Milliseconds of whole notes, one at a time, in this process: ``p50``, ``p95``, ``p99``, ``mean``, the ``bins``
-    of a histogram and how many words the notes have. The texts are taken in turn; the first five are not counted."""
+    of a histogram, how many words the notes have, and the machine's ``load`` at the end, which says whether the times
+    are those of the model alone. The texts are taken in turn; the first five are not counted."""
     times = []
     for number in tqdm(range(runs + 5), desc="latency", unit="note", leave=False):
         note = Note(f"latency-{number}", texts[number % len(texts)], NoteType.PROGRESS_NOTE)
@@ -75,6 +76,8 @@ def latency_figures(pipeline: Pipeline, texts: Sequence[str], *, runs: int = 100
         "runs": runs,
         "words": float(np.mean([len(text.split()) for text in texts])),
         "precision": pipeline.precision,
+        "load": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count(),
         "bins": {"heights": heights.tolist(), "edges": edges.tolist()},
     }
 

@@ -2,7 +2,8 @@
 
 It is drawn from a JSON object alone (``training.evaluation.measure``, and what the pipeline adds), so that it can be
 drawn again. Keys that may be missing or null: ``against_production``, ``calibration``, ``negation``, ``bias``,
-``gates``, ``history``, ``latency``, ``size_gb``. What is missing is said to be.
+``gates``, ``history``, ``latency``, ``size_gb``, ``served_temperature`` (where it is not the one that was fitted). What
+is missing is said to be.
 """
 
 import base64
@@ -91,8 +92,7 @@ def _tiles(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     tiles.append(
         ("negation accuracy", f"{negation['accuracy']:.3f}" if negation else "–", "" if negation else "not measured")
     )
-    after = (calibration or {}).get("after", {}).get("ece")
-    tiles.append(("ECE", "–" if after is None else f"{after:.3f}", "not measured" if after is None else "ten bins"))
+    tiles.append(_ece_tile(figures, calibration))
     critical = sum(count["critical"] for count in figures["errors"]["kinds"].values())
     total = sum(sum(count.values()) for count in figures["errors"]["kinds"].values())
     tiles.append(("critical errors", str(critical), f"of {total}"))
@@ -104,6 +104,17 @@ def _tiles(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     tiles.append(("p95", f"{latency['p95']:.0f} ms" if latency else "–", "a note" if latency else "not measured"))
     tiles.append(("size", f"{size * 1000:.0f} MB" if size else "–", "" if size else "not measured"))
     return tiles
+
+
+def _ece_tile(figures: Mapping[str, Any], calibration: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """As the model is served: a release of before its temperature was fitted serves at 1."""
+    if not calibration or calibration["after"]["ece"] is None:
+        return "ECE", "–", "not measured"
+    temperature = calibration["temperature"]
+    before, after = (calibration[side]["ece"] for side in ("before", "after"))
+    if figures.get("served_temperature", temperature) == temperature:
+        return "ECE", f"{after:.3f}", "ten bins"
+    return "ECE as served", f"{before:.3f}", f"{after:.3f} at temperature {temperature:g}"
 
 
 def _rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -114,6 +114,8 @@ def latency_section(latency: Mapping[str, Any], size: float | None) -> Section:
     note = (
         f"{latency['runs']} whole notes of {latency['words']:.0f} words on average, one at a time in one process "
         f"({latency['precision']}), everything but the server; size is that of the bundle."
+        f" The machine's load meanwhile: {latency['load']:g} on {latency['cores']} cores."
+        f" {latency.get('remark', '')}"
     )
     return Section("Latency and size", note, inline_png(figure), f"Histogram; p95 {latency['p95']:.0f} ms", rows)
 
