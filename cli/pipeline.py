@@ -50,6 +50,8 @@ def run(
         folder = out or Path("runs") / "pipeline" / pipeline.name
         if until is not None and until not in STEPS:
             raise ConfigError(f"--until must be one of {', '.join(STEPS)}")
+        if deployment and pipeline.canary.routing is None:
+            raise ConfigError("--deployment needs canary.routing: the file that CLINCODE_ROUTING_FILE names")
         start = _start_canary if deployment else None
     console = Console()
     try:

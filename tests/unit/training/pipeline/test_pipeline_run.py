@@ -314,6 +314,7 @@ def test_a_deployment_starts_its_canary_itself_and_once(make_config: Any, tmp_pa
         (["--trigger", "whim"], "Invalid value for '--trigger'"),
         (["--until", "lunch"], "--until must be one of validation"),
         (["--config", "no.yaml"], "no.yaml"),
+        (["--deployment"], "--deployment needs canary.routing"),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_ends_with_2(make_config: Any, arguments: list[str], fault: str) -> None:
