@@ -14,6 +14,7 @@ pytest.importorskip("jinja2")
 from cli.main import app
 from clincode.config import SERVING_HEAD, TERMINOLOGY_FILE, ModelConfig
 from clincode.icd import IcdLinker, Terminology
+from clincode.integrity import write_checksums
 from clincode.labels import LABELS, OUTSIDE
 from clincode.model import BertForClinicalNER
 from training.checkpoint import save_checkpoint
@@ -39,6 +40,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, terminology: Terminology, w
     settings = ModelConfig("bert-clinical-ner-v0.0.1", {SERVING_HEAD: LABELS}, max_tokens=64, overlap=16)
     save_checkpoint(network, settings, word_tokenizer, folder)
     terminology.save(folder / TERMINOLOGY_FILE)
+    write_checksums(folder)
     return folder
 
 
