@@ -97,6 +97,9 @@ start() {
   (
     cd "$RUN"
     unset TS_CONFIG_FILE
+    # OpenMP's threads spin for a while after each piece of work, and take the cores from everything else meanwhile:
+    # on two cores, sleeping instead gave a third more notes a second (docs/performance.md).
+    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
     TMPDIR="$TMP" TEMP="$TMP" TS_METRICS_CONFIG="$ROOT/config/metrics.yaml" \
       nohup "$PYTHON" -m ts.model_server --start --no-config-snapshots --model-store "$STORE" --ts-config "$CONFIG" \
       --log-config "$ROOT/config/log4j2.xml" >logs/console.log 2>&1 </dev/null

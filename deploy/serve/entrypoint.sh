@@ -19,6 +19,8 @@ cd "$CLINCODE_RUN_DIR"
 rm -rf key_file.json "$TMPDIR/.model_server.pid" "$TMPDIR/models" "$TMPDIR"/.ts.sock.*
 
 # Its launcher does not pass signals on to Java, so this shell does. The configuration may be a mounted one.
+# As scripts/serve.sh does: threads that spin take the cores from the others.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 python -m ts.model_server --start --foreground --no-config-snapshots --model-store "$CLINCODE_MODEL_STORE" \
   --ts-config "${TS_CONFIG_FILE:-$CLINCODE_CONFIG/config.properties}" --log-config "$CLINCODE_CONFIG/log4j2.xml" &
 launcher=$!
