@@ -46,7 +46,7 @@ MODEL = "bert-clinical-ner"
 OVERHEAD_MS = 25.0
 URGENT_RATIO = 2.0
 OVERLOAD = 4.0
-URGENT_SHARE = 0.05
+URGENT_SHARE = 0.1
 READY_SECONDS = 2.0
 DISTURBED_CORES = 0.2
 """With more than that of the machine in other programs' hands, a phase is disturbed."""
@@ -554,7 +554,7 @@ Store = Annotated[Path, typer.Option(help="folder of the archive")]
 def run(
     out: Out = ROOT / "docs" / "gateway-load",
     store: Store = ROOT / "model_store",
-    seconds: Annotated[float, typer.Option(min=2, help="of one round")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=2, help="of one round")] = 7.0,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     patience: Patience = 120.0,
     workers: Annotated[int, typer.Option(help="of TorchServe, with as many slots; default: as configured")] = 0,
@@ -578,10 +578,11 @@ def run(
 async def _measure(
     report: Figures, machine: Machine, services: Mapping[str, Service], seconds: float, rounds: int
 ) -> None:
-    for service in services.values():  # what is slow once alone
-        await load.open_loop(service, load.poisson(5, 2, 99), label="warm-up")
+    texts = [text for text, _ in zip(load.notes(99), range(400), strict=False)]
+    for service in services.values():  # torch is slow with the first note of each length
+        await load.closed_loop(service, texts, 10.0, clients=4, label="warm-up")
     report["capacity"] = await capacity(machine, services["alone"], seconds, CONCURRENCY)
-    full = report["capacity"][-1]["per_second"]
+    full = max(row["per_second"] for row in report["capacity"])
     if full == 0:
         raise RuntimeError("not one answer in time: the machine is too busy to measure on")
     report["cost"] = []
@@ -589,7 +590,7 @@ async def _measure(
         rate = share * full if share else None
         level = await cost(machine, services, rate, seconds if share is None else 1.5 * seconds, rounds)
         report["cost"].append({"name": f"{share:.0%}" if share else "saturated", "rate": rate, **level})
-    report["overload"] = await overload(machine, services["gateway"], full, 1.5 * seconds, range(rounds))
+    report["overload"] = await overload(machine, services["gateway"], full, 2 * seconds, range(rounds))
 
 
 @app.command()
@@ -635,7 +636,7 @@ async def _flood_of(machine: Machine, choice: str, seconds: float, workers: int)
     count, urgent = map(int, choice.split("+"))
     rate = workers / load.stand_in_seconds(load.MEAN_WORDS, workers)
     with stand_in(workers) as (model, run), gateway(machine, model, run, slots=count, urgent_slots=urgent) as front:
-        return await overload(machine, front, rate, seconds, [0], urgent_share=2 * URGENT_SHARE)
+        return await overload(machine, front, rate, seconds, [0])
 
 
 @contextmanager
