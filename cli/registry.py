@@ -1,12 +1,14 @@
 """``clincode registry``: publish models as versions, and list, fetch, check and prune what is published."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cli.options import clear_errors
 
 registry_app = typer.Typer(help="Versions of models in an artifact store.", no_args_is_help=True)
 
@@ -178,14 +180,7 @@ def _record(model: Path, config: Path | None, data: Path | None) -> Mapping[str,
     raise ValueError(f"{model}: nothing says what it was trained with; give --config RUN.yaml --data FOLDER")
 
 
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """One line for what a user can mend, instead of a traceback."""
-    from clincode.errors import BundleError
+def _clear_errors() -> AbstractContextManager[None]:
     from training.registry.store import RegistryError
 
-    try:
-        yield
-    except (BundleError, RegistryError, ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+    return clear_errors(RegistryError)

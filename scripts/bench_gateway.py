@@ -11,45 +11,26 @@ disturbed is measured again while --patience lasts, whatever it has shown, and t
 """
 
 import asyncio
-import hashlib
-import json
-import os
-import platform
 import re
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import zipfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import gateway_load as load
 import httpx
-import psutil
 import typer
-from gateway_load import CLIENTS, Arrival, Reply, Service
+from gateway_load import Arrival, Reply, Service
+from gateway_report import OVERLOAD, circumstances, judged, printed, saved
+from gateway_servers import Machine, gateway, stand_in, torchserve
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = "bert-clinical-ner"
-OVERHEAD_MS = 25.0
-URGENT_RATIO = 2.0
-OVERLOAD = 4.0
 URGENT_SHARE = 0.1
-READY_SECONDS = 2.0
-DISTURBED_CORES = 0.2
-"""With more than that of the machine in other programs' hands, a phase is disturbed."""
 FLOOD_CLIENTS = 1024
 """Clients of an overload: so many that they never hold a note back themselves."""
 DEADLINE = 10.0
@@ -64,163 +45,7 @@ VARIANTS: Mapping[str, Mapping[str, int]] = {
     "no batches, 2 workers": {"batchSize": 1, "maxBatchDelay": 1, "minWorkers": 2, "maxWorkers": 2},
 }
 Figures = dict[str, Any]
-Result = TypeVar("Result")
 app = typer.Typer(add_completion=False, help=__doc__)
-
-
-# --- servers
-
-
-@dataclass
-class Machine:
-    """The servers that were started here, and what is going on beside them."""
-
-    patience: float = 0.0
-    """Seconds that may yet be spent on waiting for quiet and on measuring again."""
-    pids: list[int] = field(default_factory=list)
-    repeated: int = 0
-
-    async def undisturbed(self, phase: Callable[[], Awaitable[Result]]) -> tuple[Result, Figures]:
-        """What a phase returns, and who had the cores meanwhile."""
-        attempts: list[tuple[float, Result, Figures]] = []
-        while True:
-            await self._quiet()
-            start = time.monotonic()
-            with self.watch() as figures:
-                result = await phase()
-            attempts.append((figures["other_cores"], result, figures))
-            if figures["other_cores"] <= DISTURBED_CORES or self.patience <= 0:
-                break
-            self.patience -= time.monotonic() - start
-            self.repeated += 1
-        _, result, figures = min(attempts, key=lambda attempt: attempt[0])
-        return result, figures
-
-    async def _quiet(self) -> None:
-        while self.patience > 0:
-            with self.watch() as figures:
-                await asyncio.sleep(1)
-            if figures["other_cores"] <= DISTURBED_CORES:
-                return
-            self.patience -= 1
-
-    @contextmanager
-    def watch(self) -> Iterator[Figures]:
-        """Fills in how many cores the servers, this client and everything else took."""
-        figures: Figures = {}
-        start, everything, ours, client = time.monotonic(), _busy(), _cpu(self.pids), time.process_time()
-        yield figures
-        seconds = time.monotonic() - start
-        figures["server_cores"] = round((_cpu(self.pids) - ours) / seconds, 2)
-        figures["client_cores"] = round((time.process_time() - client) / seconds, 2)
-        total = (_busy() - everything) / seconds
-        figures["other_cores"] = round(max(0.0, total - figures["server_cores"] - figures["client_cores"]), 2)
-
-
-def _busy() -> float:
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))
-
-
-def _cpu(pids: Sequence[int]) -> float:
-    total = 0.0
-    for pid in pids:
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
-
-
-@contextmanager
-def torchserve(machine: Machine, store: Path, **settings: int) -> Iterator[tuple[Service, Path]]:
-    """A TorchServe with the archive, whose model-config.yaml says what ``settings`` say; and its run folder."""
-    with tempfile.TemporaryDirectory(prefix="load-") as name:
-        run, http, grpc = Path(name), [f"http://127.0.0.1:{port}" for port in _free_ports(3)], _free_ports(2)
-        (run / "store").mkdir()
-        _archive_with(store / f"{MODEL}.mar", run / "store" / f"{MODEL}.mar", settings)
-        environment = {
-            **os.environ,
-            "PYTHON": sys.executable,
-            "CLINCODE_RUN_DIR": str(run),
-            "CLINCODE_MODEL_STORE": str(run / "store"),
-            "TS_INFERENCE_ADDRESS": http[0],
-            "TS_MANAGEMENT_ADDRESS": http[1],
-            "TS_METRICS_ADDRESS": http[2],
-            "TS_GRPC_INFERENCE_PORT": str(grpc[0]),
-            "TS_GRPC_MANAGEMENT_PORT": str(grpc[1]),
-        }
-        try:
-            _script(environment, "serve.sh", "start")
-            _script(environment, "serve.sh", "wait")
-            machine.pids.append(int(_pid_file(run).read_text()))
-            key = json.loads((run / "key_file.json").read_text())["inference"]["key"]
-            yield Service(f"{http[0]}/predictions/{MODEL}", key), run
-        finally:
-            machine.pids.clear()
-            _script(environment, "serve.sh", "stop")
-
-
-@contextmanager
-def gateway(machine: Machine, model: Service, run: Path, **settings: int) -> Iterator[Service]:
-    """A gateway before that TorchServe, with a database of its own."""
-    folder = Path(tempfile.mkdtemp(dir=run))
-    (port,) = _free_ports(1)
-    environment = {
-        **os.environ,
-        "PYTHON": sys.executable,
-        "CLINCODE_RUN_DIR": str(folder),
-        "CLINCODE_GATEWAY_PORT": str(port),
-        "CLINCODE_INFERENCE_URL": model.url,
-        "CLINCODE_INFERENCE_KEY_FILE": str(run / "key_file.json"),
-        "CLINCODE_RATE_LIMIT": "1000000/minute",  # all clients have one key here
-        **{f"CLINCODE_{name.upper()}": str(value) for name, value in settings.items()},
-    }
-    try:
-        _script(environment, "gateway.sh", "start")
-        pid = int((folder / "gateway.pid").read_text())
-        machine.pids.append(pid)
-        key = re.search(r"^CLINCODE_API_KEY=(.+)$", (folder / "gateway.env").read_text(), re.MULTILINE)
-        assert key is not None
-        yield Service(f"http://127.0.0.1:{port}/api/v1/predict", key[1])
-        machine.pids.remove(pid)
-    finally:
-        _script(environment, "gateway.sh", "stop")
-
-
-def _archive_with(archive: Path, out: Path, settings: Mapping[str, int]) -> None:
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(out, "w") as new:
-        for item in old.infolist():
-            content = old.read(item)
-            if item.filename == "model-config.yaml":
-                text = content.decode()
-                for name, value in settings.items():
-                    text, count = re.subn(rf"^{name}: .*$", f"{name}: {value}", text, flags=re.MULTILINE)
-                    assert count == 1, name
-                content = text.encode()
-            new.writestr(item, content)
-
-
-def _script(environment: dict[str, str], name: str, *arguments: str) -> None:
-    output = subprocess.run(
-        [ROOT / "scripts" / name, *arguments], env=environment, timeout=400, capture_output=True, text=True, check=False
-    )
-    if output.returncode:
-        raise RuntimeError(f"{name} {' '.join(arguments)}: {output.stderr[-500:]}")
-
-
-def _pid_file(run: Path) -> Path:
-    """Where scripts/serve.sh has TorchServe put it."""
-    path = f"{run}/tmp"
-    short = Path(f"/tmp/clincode-{hashlib.sha256(str(run).encode()).hexdigest()[:16]}")
-    return (Path(path) if len(path) <= 85 else short) / ".model_server.pid"
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 # --- what the gateway costs
@@ -369,180 +194,6 @@ async def _waiting(client: httpx.AsyncClient, base: str) -> float:
     return sum(float(found) for found in re.findall(r"^clincode_gateway_waiting\{.*?\} ([\d.]+)", text, re.MULTILINE))
 
 
-# --- judgement
-
-
-def judged(report: Figures) -> list[Figures]:
-    """The targets, what was measured, and whether it meets them."""
-    rows = []
-    for level in report["cost"]:
-        low, high = level.get("interval", (None, None))
-        rows.append(
-            {
-                "what": f"{level['name']}: p95 through the gateway less p95 of TorchServe alone, ms",
-                "limit": OVERHEAD_MS,
-                "value": level["p95_difference"],
-                "interval": level.get("interval"),
-                "verdict": load.verdict(level["p95_difference"], OVERHEAD_MS, low, high),
-            }
-        )
-        own = level["gateway"]["own"]["p95"]
-        what = f"{level['name']}: the gateway's own time a note, p95, ms"
-        rows.append({"what": what, "limit": OVERHEAD_MS, "value": own, "verdict": load.verdict(own, OVERHEAD_MS)})
-    flood = report["overload"]
-    ratio = round(flood["urgent_flooded"]["p95"] / flood["urgent_alone"]["p95"], 2)
-    bad = sum(
-        flood[part][name]
-        for part in ("urgent_endings", "normal_endings")
-        for name in ("over_deadline", "hung", "other")
-    )
-    lost = flood["urgent_flooded"]["count"] - flood["urgent_endings"]["answered"]
-    slowest = max(then["ready_seconds"] for then in flood["after"])
-    sound = all(then["ready"] and then["drained"] for then in flood["after"])
-    ready = load.verdict(slowest, READY_SECONDS) if sound else "missed"
-    return [
-        *rows,
-        {"what": "overload: urgent p95 over its value alone", "limit": URGENT_RATIO, "value": ratio,
-         "verdict": load.verdict(ratio, URGENT_RATIO)},
-        {"what": "overload: urgent notes without an answer", "limit": 0, "value": lost,
-         "verdict": load.verdict(lost, 0)},
-        {"what": "overload: requests that ended in no allowed way", "limit": 0, "value": bad,
-         "verdict": load.verdict(bad, 0)},
-        {"what": "overload: ready, s after the last note", "limit": READY_SECONDS, "value": slowest, "verdict": ready},
-    ]  # fmt: skip
-
-
-# --- report
-
-
-def circumstances() -> Figures:
-    """Where and with what it was measured."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}",
-        "command": " ".join(["python", "scripts/bench_gateway.py", *sys.argv[1:]]),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("clincode", "torch", "torchserve", "fastapi", "uvicorn", "sqlalchemy")},
-        },
-        "load_average_before": [round(x, 2) for x in os.getloadavg()],
-    }
-
-
-def saved(out: Path, part: str, figures: Figures) -> None:
-    """Put a part into the JSON, leave the other as it is, and draw both."""
-    path = out.with_suffix(".json")
-    figures["circumstances"]["load_average_after"] = [round(x, 2) for x in os.getloadavg()]
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    content[part] = figures
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    drawn(content, out.with_suffix(".png"))
-    tqdm.write(f"{path}, {out.with_suffix('.png')}")
-
-
-def drawn(content: Figures, path: Path) -> None:
-    """What there is of: latency alone and through the gateway, urgent notes under overload, slots, batching."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
-    if "run" in content:
-        _draw_cost(axes[0][0], content["run"]["cost"])
-        _draw_flood(axes[0][1], content["run"]["overload"])
-        where = content["run"]["circumstances"]
-        figure.suptitle(f"Gateway with {CLIENTS} clients, {where['machine']}, {where['date'][:10]}")
-    if "slots" in content:
-        _draw_slots(axes[1][0], content["slots"]["choices"])
-    if "batches" in content:
-        _draw_batching(axes[1][1], content["batches"]["variants"])
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def _draw_cost(axes: Any, levels: Sequence[Figures]) -> None:
-    for place, side in enumerate(("alone", "gateway")):
-        for shade, quantile in ((1.0, "p50"), (0.45, "p95")):
-            bars = axes.bar(
-                [x + 0.2 * (2 * place + (quantile == "p95")) for x in range(len(levels))],
-                [level[side][quantile] for level in levels],
-                0.19, color=f"C{place}", alpha=shade, label=f"{side}, {quantile}",
-            )  # fmt: skip
-            axes.bar_label(bars, fmt="%.0f", fontsize=7)
-    axes.set(yscale="log", ylabel="ms from arrival to answer", title="TorchServe alone and through the gateway")
-    axes.set_xticks([x + 0.3 for x in range(len(levels))], [level["name"] for level in levels])
-    axes.legend(fontsize=8)
-
-
-def _draw_flood(axes: Any, flood: Figures) -> None:
-    for name, latencies in flood["latencies"].items():
-        share = [(rank + 1) / len(latencies) for rank in range(len(latencies))]
-        axes.step(latencies, share, where="post", label=f"urgent, {name} (n = {len(latencies)})")
-    limit = URGENT_RATIO * flood["urgent_alone"]["p95"]
-    axes.axvline(limit, color="grey", ls=":", label=f"{URGENT_RATIO:.0f} × p95 alone")
-    axes.axhline(0.95, color="grey", lw=0.5)
-    axes.set(
-        xlim=(0, None),
-        xlabel="ms",
-        ylabel="share of urgent notes",
-        title=f"Urgent notes in an overload ×{OVERLOAD:.0f}",
-    )
-    axes.legend(fontsize=8, loc="lower right")
-
-
-def _draw_slots(axes: Any, rows: Sequence[Figures]) -> None:
-    slots = [str(row["slots"]) for row in rows]
-    axes.plot(slots, [row["answered_per_second"] for row in rows], "o-", color="C0", label="notes a second")
-    axes.set(xlabel="slots + urgent slots", ylabel="notes a second", ylim=(0, None), title="Slots, in an overload")
-    right = axes.twinx()
-    right.plot(slots, [row["urgent_ratio"] for row in rows], "s--", color="C3", label="urgent p95, overload / alone")
-    right.axhline(URGENT_RATIO, color="C3", lw=0.5)
-    right.set(ylabel="ratio", ylim=(0, None))
-    handles = [*axes.get_lines(), right.get_lines()[0]]
-    axes.legend(handles, [line.get_label() for line in handles], fontsize=8, loc="lower right")
-
-
-def _draw_batching(axes: Any, rows: Sequence[Figures]) -> None:
-    for row in rows:
-        steps = row["capacity"]
-        axes.plot([s["clients"] for s in steps], [s["per_second"] for s in steps], "o-", label=row["name"])
-    axes.set(xscale="log", xlabel="clients", ylabel="notes a second", ylim=(0, None), title="TorchServe alone")
-    axes.legend(fontsize=8)
-
-
-def _print(report: Figures) -> None:
-    console = Console(width=120)
-    columns = ("load", "side", "notes/s", "p50 ms", "p95 ms", "own p50", "own p95", "not 200", "others' cores")
-    table = Table(*columns, title="TorchServe alone and through the gateway")
-    for level in report["cost"]:
-        for side in ("alone", "gateway"):
-            row = level[side]
-            own = row.get("own", {})
-            table.add_row(
-                level["name"], side, *(f"{row[name]}" for name in ("per_second", "p50", "p95")),
-                str(own.get("p50", "")), str(own.get("p95", "")), str(row["not_200"]), str(row["other_cores"]),
-            )  # fmt: skip
-    console.print(table)
-    table = Table("overload", "answered", "503", "504", "over deadline", "hung", "other", "p50 ms", "p95 ms")
-    flood = report["overload"]
-    for part, key in (("urgent", "urgent_flooded"), ("normal", "normal_answered")):
-        spread = flood[key]
-        ends = (str(count) for count in flood[f"{part}_endings"].values())
-        table.add_row(part, *ends, str(spread["p50"]), str(spread["p95"]))
-    alone = flood["urgent_alone"]
-    table.add_row("urgent, alone", str(alone["count"]), *[""] * 5, str(alone["p50"]), str(alone["p95"]))
-    console.print(table)
-    table = Table("target", "limit", "measured", "95% interval", "verdict")
-    for row in report["judged"]:
-        low, high = row.get("interval") or ("", "")
-        span = f"{low} to {high}" if row.get("interval") else ""
-        table.add_row(row["what"], f"{row['limit']:g}", f"{row['value']:g}", span, row["verdict"])
-    console.print(table)
-
-
 # --- commands
 
 Out = Annotated[Path, typer.Option(help="JSON and PNG, without their endings")]
@@ -571,7 +222,7 @@ def run(
         asyncio.run(_measure(report, machine, {"alone": model, "gateway": front}, seconds, rounds))
     report["circumstances"]["phases_repeated"] = machine.repeated
     report["judged"] = judged(report)
-    _print(report)
+    printed(report)
     saved(out, f"run with {workers} workers" if workers else "run", report)
 
 
@@ -637,20 +288,6 @@ async def _flood_of(machine: Machine, choice: str, seconds: float, workers: int)
     rate = workers / load.stand_in_seconds(load.MEAN_WORDS, workers)
     with stand_in(workers) as (model, run), gateway(machine, model, run, slots=count, urgent_slots=urgent) as front:
         return await overload(machine, front, rate, seconds, [0])
-
-
-@contextmanager
-def stand_in(workers: int) -> Iterator[tuple[Service, Path]]:
-    """Answers as TorchServe does, but knows nothing; and its run folder."""
-    with tempfile.TemporaryDirectory(prefix="load-") as name:
-        run, (port,) = Path(name), _free_ports(1)
-        (run / "key_file.json").write_text(json.dumps({"inference": {"key": "none"}}), encoding="utf-8")
-        server = subprocess.Popen([sys.executable, load.__file__, str(port), str(workers)])
-        try:
-            yield Service(f"http://127.0.0.1:{port}/predictions/{MODEL}", "none"), run
-        finally:
-            server.kill()
-            server.wait()
 
 
 def _torchserve(machine: Machine, store: Path, seconds: float) -> list[Figures]:

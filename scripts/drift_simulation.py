@@ -13,23 +13,22 @@ import os
 import platform
 import random
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import drift_texts as texts_of
 import numpy as np
 import numpy.typing as npt
-import psutil
 import typer
+from drift_figures import draw_figures
+from drift_memory import memory
 from tqdm import tqdm
 
 from monitoring.drift.labels import LabelWeek, judge
-from monitoring.drift.monitor import LEAST_WINDOW, DriftMonitor, Limits
-from monitoring.drift.reference import Reference, ReferenceBuilder
+from monitoring.drift.monitor import LEAST_WINDOW, Limits
 from monitoring.drift.types import TYPES, TypeMoments, compare_types
 from monitoring.drift.words import BUCKETS, WINDOW_NOTES, Vocabulary, WordLearner, WordWindow, divergence
 
@@ -303,96 +302,6 @@ def _weeks(scores: npt.NDArray[np.float64]) -> list[LabelWeek]:
     return [LabelWeek(f"2026-W{at:02}", float(score), 0.0, 1.0, 200) for at, score in enumerate(scores, 1)]
 
 
-# -- memory --
-
-
-def memory(corpora: Corpora, notes: int = 1_000_000) -> dict[str, Any]:
-    draw = np.random.default_rng(29)
-    texts = corpora.texts("codiesp")
-    answers = [
-        ([e["type"] for e in answer["entities"]], [e["confidence"] for e in answer["entities"]])
-        for answer in corpora.answers("codiesp")
-    ]
-    builder = ReferenceBuilder()
-    for text in texts[::2]:
-        builder.add_text(text)
-    reference = builder.built(datetime.now(UTC))
-    held = texts[1::2]
-    process, start = psutil.Process(), datetime(2026, 1, 5, tzinfo=UTC)
-
-    def watch(monitor: DriftMonitor, first: int, count: int) -> None:
-        for number, note in enumerate(draw.integers(len(held), size=count), first):
-            types, confidences = answers[note % len(answers)]
-            at = start + timedelta(seconds=30 * number)
-            monitor.observe(held[note], types, confidences, "progress_note", at, 0.8)
-
-    monitor = DriftMonitor(reference)
-    step = max(1, notes // 50)
-    curve = []
-    begin = time.process_time()
-    for first in tqdm(range(0, notes, step), desc="memory", unit="step"):
-        watch(monitor, first, step)
-        curve.append([first + step, process.memory_info().rss])
-    seconds = time.process_time() - begin
-    return {
-        "notes": notes,
-        "cpu_ms_per_note": 1000 * seconds / notes,
-        "words_per_note": float(np.mean([len(text.split()) for text in held])),
-        "rss": curve,
-        "state_bytes": sum(each.nbytes for each in monitor.state().values()),
-        "traced": _traced(reference, watch),
-    }
-
-
-def _traced(reference: Reference, watch: Callable[[DriftMonitor, int, int], None]) -> list[list[int]]:
-    """Bytes that Python itself holds more than before, over two windows of notes."""
-    tracemalloc.start()
-    monitor, found = DriftMonitor(reference), []
-    for first in tqdm(range(0, 2 * WINDOW_NOTES, WINDOW_NOTES // 5), desc="traced", unit="step"):
-        watch(monitor, first, WINDOW_NOTES // 5)
-        found.append([first + WINDOW_NOTES // 5, tracemalloc.get_traced_memory()[0]])
-    tracemalloc.stop()
-    return found
-
-
-# -- all --
-
-
-def draw_figures(results: dict[str, Any], out: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, ((calm, shift), (alarms, rss)) = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
-    found = results["words"]
-    calm.hist(found["no_drift_values"], bins=40, color="0.4")
-    calm.axvline(found["no_drift"][str(WINDOW_NOTES)]["q99"], color="tab:blue", label="99% of windows")
-    calm.axvline(found["limit"], color="tab:red", label=f"limit {found['limit']}")
-    calm.set(title="nothing has drifted (CodiEsp)", xlabel="KL, nats", ylabel="windows", xscale="log", xlim=(0.01, 0.2))
-    ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
-    calm.set_xticks(ticks, [str(tick) for tick in ticks])
-    calm.minorticks_off()
-    calm.legend()
-    for stream in found["streams"]:
-        style = "-" if stream["to"] == "bc5cdr" else "--"
-        at = CHECK_EVERY * (1 + np.arange(len(stream["curve"])))
-        colour = f"C{MIXES.index(stream['mix'])}"
-        shift.plot(at, stream["curve"], style, color=colour, label=f"{stream['mix']:.0%} {stream['to']}")
-    shift.axhline(found["limit"], color="0.5", linestyle=":", label=f"limit {found['limit']}")
-    shift.set(title="from CodiEsp to other text", xlabel="notes since", ylabel="KL, nats", ylim=(0, None))
-    shift.legend(fontsize="small")
-    for name, label in (("p", "corrected"), ("p_uncorrected", "Pearson")):
-        alarms.plot(np.linspace(0, 1, 101), results["types"]["p_quantiles"][name], label=label)
-    alarms.plot([0, 1], [0, 1], color="0.7", label="as it should be")
-    alarms.set(title="entity types, nothing has drifted", xlabel="quantile", ylabel="p")
-    alarms.legend()
-    at, held = np.array(results["memory"]["rss"]).T
-    rss.plot(at / 1e6, held / 2**20)
-    rss.set(title="resident memory", xlabel="million notes", ylabel="MiB", ylim=(0, 1.3 * held.max() / 2**20))
-    figure.savefig(out, dpi=110)
-
-
 def main(
     data: Annotated[Path, typer.Option(help="the folder of the corpora")],
     cache: Annotated[Path, typer.Option(help="a folder outside of the project, for answers and masked texts")],
@@ -408,7 +317,7 @@ def main(
         "words": lambda: words(corpora),
         "types": lambda: types(corpora),
         "labels": lambda: labels(corpora),
-        "memory": lambda: memory(corpora, notes),
+        "memory": lambda: memory(corpora.texts("codiesp"), corpora.answers("codiesp"), notes),
     }
     for name in part or PARTS:
         start = time.monotonic()
@@ -421,7 +330,7 @@ def main(
         }
         out.write_text(json.dumps({"window": {"notes": WINDOW_NOTES, "buckets": BUCKETS}, **results}) + "\n", "utf-8")
     if all(name in results for name in PARTS):
-        draw_figures(results, out.with_suffix(".png"))
+        draw_figures(results, out.with_suffix(".png"), mixes=MIXES, check_every=CHECK_EVERY)
 
 
 if __name__ == "__main__":
